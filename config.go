@@ -406,6 +406,9 @@ func (f *field) optional(c *config) any {
 	return nil
 }
 
+// none says that no command was written.
+func (e execDef) none() bool { return e.Line == "" && len(e.Argv) == 0 }
+
 // written is the command as it was written: a string, a list, or nil for none.
 func (e execDef) written() any {
 	switch {

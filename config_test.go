@@ -1,5 +1,7 @@
 // config_test.go is the manual of the configuration, row by row: what a file may say, what is wrong with it and where, and that nothing is lost on the way back.
 
+//go:build unix
+
 package main
 
 import (

@@ -1,5 +1,7 @@
 // graph_test.go is the manual of the state machine: the matrix of all states and events, the traces under testdata/traces, and random events with guards.
 
+//go:build unix
+
 package main
 
 import (

@@ -1,5 +1,7 @@
 // main_test.go holds what all tests share: skipping, waiting, building the program, and the child that tests run as a service.
 
+//go:build unix
+
 package main
 
 import (

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -38,14 +39,12 @@ type supervisor struct {
 
 // life is one start of a service: its process and the pipes of its output.
 type life struct {
-	proc   *process
-	pipes  *logPipes
-	cfg    *config
-	told   chan struct{} // closed when the graph has been told of the process
-	argv0  string
-	name   string
-	gen    uint64
-	cancel *spawnJob
+	proc  *process
+	pipes *logPipes
+	cfg   *config
+	told  chan struct{} // closed when the graph has been told of the process
+	name  string
+	gen   uint64
 }
 
 // queue is an unbounded list that producers never wait for. One consumer waits on wake.
@@ -176,8 +175,10 @@ func (s *supervisor) perform(e *effect) {
 	case effectMoved:
 		s.moved(e)
 	case effectConfigure:
+		s.moves.tell(e)
 		s.logs.configure(e.name, e.cfg.Logging, s.mode == "container")
 	case effectForget:
+		s.moves.tell(e)
 		s.logs.forget(e.name)
 	case effectFinished:
 		s.finished <- *e
@@ -244,51 +245,21 @@ func (s *supervisor) touch(e *effect) {
 // stop asks a service to end: by its stop_exec where it has one, and by its stop signal where it has none or that one failed.
 func (s *supervisor) stop(l *life) {
 	c := &l.cfg.Lifecycle
-	if c.StopExec.empty() {
+	if c.StopExec.none() {
 		l.proc.stop(c.StopSignal)
 		return
 	}
 	background("stop_exec", func() {
-		if err := s.runIn(l.cfg, c.StopExec, c.StopTimeout); err != nil {
+		if err := s.procs.probe(l.cfg, c.StopExec, l.proc.invocation, c.StopTimeout); err != nil {
 			logf(logWarn, "stop_exec of %s: %v; sending %s instead", l.name, err, signalName(c.StopSignal))
 			l.proc.stop(c.StopSignal)
 		}
 	})
 }
 
-// runIn runs a command beside a service, with its environment, directory and user: nil when it exits with 0.
-func (s *supervisor) runIn(c *config, cmd execDef, timeout time.Duration) error {
-	sp, err := resolve(c, cmd, newInvocation())
-	if err != nil {
-		return err
-	}
-	e, out, err := s.procs.helper(sp, timeout, 1024)
-	switch {
-	case err != nil:
-		return err
-	case e.Signal != 0:
-		return fmt.Errorf("killed by %s%s", signalName(e.Signal), lastLine(out))
-	case e.Code != 0:
-		return fmt.Errorf("exit code %d%s", e.Code, lastLine(out))
-	}
-	return nil
-}
-
-// lastLine is the last line of an output as the end of an error text.
-func lastLine(out []byte) string {
-	t := strings.TrimSpace(string(out))
-	if i := strings.LastIndexByte(t, '\n'); i >= 0 {
-		t = t[i+1:]
-	}
-	if t == "" {
-		return ""
-	}
-	return ": " + visible(t)
-}
-
 // check runs one health check and reports it.
 func (s *supervisor) check(name string, gen uint64, c *config) {
-	err := check(c.Health, func(cmd execDef, timeout time.Duration) error { return s.runIn(c, cmd, timeout) })
+	err := check(c.Health, func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, "", timeout) })
 	ev := event{kind: eventHealth, name: name, gen: gen, ok: err == nil}
 	if err != nil {
 		ev.text = err.Error()
@@ -305,15 +276,14 @@ func (s *supervisor) guard(name string, gen uint64, c *config) {
 
 func (s *supervisor) hindered(c *config) (hindrance, bool) {
 	if f := c.Service.ProcessFilter; f != "" {
-		if pids := foreign(f, s.procs.owns); len(pids) > 0 && c.Service.KillOthers {
-			for _, pid := range pids {
-				logf(logWarn, "%s: ending the foreign process %d, which matches process_filter %q", c.Service.Name, pid, f)
-			}
-			killForeign(pids, c.Lifecycle.StopTimeout)
+		pids := s.procs.foreign(f)
+		if len(pids) > 0 && c.Service.KillOthers {
+			logf(logWarn, "%s: ending %s, which process_filter %q matches", c.Service.Name, pidNames(pids), f)
+			pids = removeForeign(pids, c.Lifecycle.StopTimeout)
 		}
-		if pids := foreign(f, s.procs.owns); len(pids) > 0 {
+		if len(pids) > 0 {
 			return hindrance{kind: "process_filter", service: fmt.Sprintf("process %d", pids[0]), person: true,
-				detail: fmt.Sprintf("the foreign process %d (%s) matches process_filter %q", pids[0], visible(commandOf(pids[0])), f)}, false
+				detail: fmt.Sprintf("the foreign %s matches process_filter %q", pidNames(pids[:1]), f)}, false
 		}
 	}
 	for _, port := range c.Service.Ports {
@@ -322,6 +292,24 @@ func (s *supervisor) hindered(c *config) (hindrance, bool) {
 		}
 	}
 	return hindrance{}, true
+}
+
+// pidNames names processes for people: process 12 (sleep 9).
+func pidNames(pids []int) string {
+	var names []string
+	for _, pid := range pids {
+		name := fmt.Sprintf("process %d", pid)
+		if st, err := readStat(pid); err == nil {
+			name += " (" + visible(commandOf(&st)) + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// newInvocation is 128 random bits in hex: the name of one start.
+func newInvocation() string {
+	return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
 }
 
 // serverInfo is what the server knows of itself.
@@ -373,7 +361,10 @@ func (s *supervisor) complain(r *reloadResult) {
 
 // serverMain is `zinit server`: the daemon in the foreground, until a signal or a client ends it. It returns the exit code.
 func serverMain(opts serverOptions) int {
-	setLogLevel(opts.logLevel)
+	if err := setLogLevel(opts.logLevel); err != nil {
+		logf(logError, "%v", err)
+		return 2
+	}
 	// Half the default garbage: a supervisor is small and idle, and its memory is a promise (see the budget).
 	debug.SetGCPercent(50)
 	for i, d := range opts.configDirs {
@@ -385,26 +376,25 @@ func serverMain(opts serverOptions) int {
 	door, err := listenRPC(opts)
 	if err != nil {
 		logf(logError, "%v", err)
-		flushLog()
+		serverLog.flush(time.Second)
 		return 1
 	}
-	defer door.close()
 	s.procs = newProcs()
 	s.logs = newLogHub(1)
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	background("supervisor", s.run)
 	background("hands", s.work)
-	serveRPC(s, door)
+	r := serveRPC(s, door)
 	background("boot", s.boot)
 	logf(logInfo, "zinit %s is listening on %s", version, opts.socket)
 	e := s.waitForEnd(sigs)
-	s.logs.flush()
+	r.close()
 	if e.incomplete {
 		logf(logError, "some processes did not end even after SIGKILL")
 	}
-	logf(logInfo, "stopped")
-	flushLog()
+	logf(logInfo, "all services are stopped")
+	s.logs.flushLogs(time.Second)
 	return 0
 }
 
@@ -591,7 +581,9 @@ func (p *spawner) execute(j *spawnJob, sp *spec, invocation string) {
 	}
 	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
 	l := &life{pipes: pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
-	proc, err := s.procs.start(sp, j.name, invocation, func(e exit) { s.gone(l, e) })
+	proc, err := s.procs.start(sp, j.name, invocation, func(e exit) {
+		background("end of a service", func() { s.gone(l, e) })
+	})
 	pipes.closeWriteEnds()
 	if err != nil {
 		pipes.drain()

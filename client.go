@@ -1,0 +1,2283 @@
+// client.go turns words into a call and a result into text for people; it decides nothing about services.
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/signal"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// answerLimit is how long a call that need not wait may take before the server counts as dead.
+const answerLimit = 30 * time.Second
+
+// frameLimit bounds one answer of the server: status of some hundred thousand services.
+const frameLimit = 256 << 20
+
+// serverConn is a connection to a server: JSON-RPC 2.0, one text per line.
+type serverConn struct {
+	conn   net.Conn
+	path   string
+	buf    []byte // read, not yet taken; the next line begins at start
+	start  int
+	looked int // bytes after start that are known to hold no newline
+	lastID int
+}
+
+// frame is one line from the server: an answer (ID) or a notification (Method).
+type frame struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+	Result json.RawMessage `json:"result"`
+	Error  *callError      `json:"error"`
+}
+
+// callError is what the server answers when it will not.
+type callError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Data    struct {
+		Kind   string    `json:"kind"`
+		Errors []problem `json:"errors"`
+	} `json:"data"`
+}
+
+func (e *callError) Error() string { return e.Message }
+
+// The codes that the client treats in a way of their own (contract of the RPC: one code per kind).
+const (
+	codeMethodNotFound  = -32601
+	codeServiceNotFound = -32000
+)
+
+// lostError says that there is no talking to the server any more.
+type lostError struct{ text string }
+
+func (e *lostError) Error() string { return e.text }
+
+// connect finds a server: the one named by --socket or ZINIT_SOCKET, else the first of clientSockets that answers and may be trusted.
+func (c *cli) connect() int {
+	paths, named := clientSockets(), firstSet(c.socket, os.Getenv("ZINIT_SOCKET"))
+	if named != "" {
+		paths = []string{named}
+	}
+	var tried []string
+	for _, p := range paths {
+		conn, err := dialSocket(p)
+		if err == nil && named == "" {
+			err = trusted(conn, p)
+			if err != nil {
+				conn.Close()
+				errorf("%s is refused: %v", p, err)
+			}
+		}
+		if err == nil {
+			c.server = &serverConn{conn: conn, path: p}
+			return exitDone
+		}
+		tried = append(tried, p+": "+dialReason(err))
+	}
+	errorf("no server answers")
+	for _, t := range tried {
+		fmt.Fprintln(stderr, "  "+visible(t))
+	}
+	if named != "" {
+		hint("is it running there? `zinit server --socket %s` starts one", named)
+		return exitNoServer
+	}
+	hint("`zinit server` starts one; --socket PATH or ZINIT_SOCKET names another socket")
+	return exitNoServer
+}
+
+// dialSocket connects; while the server's queue of new connections is full it tries again for two seconds.
+func dialSocket(path string) (*net.UnixConn, error) {
+	addr := &net.UnixAddr{Name: path, Net: "unix"}
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.DialUnix("unix", nil, addr)
+		if err == nil || !errors.Is(err, syscall.EAGAIN) || time.Now().After(end) {
+			return conn, err
+		}
+	}
+}
+
+// trusted refuses a server that is neither root's nor our own: anybody may put a socket into /tmp.
+func trusted(conn *net.UnixConn, path string) error {
+	uid, pid, ok := serverPeer(conn)
+	if ok && uid != 0 && uid != os.Geteuid() {
+		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", uid, path)
+	}
+	if ok && pid == 0 && path[0] == '@' {
+		return errors.New("it is in another container")
+	}
+	return nil
+}
+
+func dialReason(err error) string {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such socket"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nobody listens there"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied (not your server?)"
+	case errors.As(err, &errno):
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+// send writes one request and returns its id.
+func (s *serverConn) send(method string, params any) (string, error) {
+	s.lastID++
+	req := struct {
+		Version string `json:"jsonrpc"`
+		ID      int    `json:"id"`
+		Method  string `json:"method"`
+		Params  any    `json:"params,omitempty"`
+	}{"2.0", s.lastID, method, params}
+	line, err := json.Marshal(req)
+	if err != nil {
+		return "", err
+	}
+	_ = s.conn.SetWriteDeadline(time.Now().Add(answerLimit))
+	if _, err := s.conn.Write(append(line, '\n')); err != nil {
+		return "", &lostError{"the server at " + s.path + " went away: " + dialReason(err)}
+	}
+	return strconv.Itoa(s.lastID), nil
+}
+
+// next reads one frame. A zero time waits for ever; at the deadline the error is os.ErrDeadlineExceeded and nothing is lost.
+func (s *serverConn) next(deadline time.Time) (*frame, error) {
+	for {
+		rest := s.buf[s.start:]
+		if i := bytes.IndexByte(rest[s.looked:], '\n'); i >= 0 {
+			line := rest[:s.looked+i]
+			s.start, s.looked = s.start+s.looked+i+1, 0
+			f := new(frame)
+			if err := json.Unmarshal(line, f); err != nil {
+				return nil, &lostError{"what answers at " + s.path + " is no zinit server"}
+			}
+			return f, nil
+		}
+		s.looked = len(rest)
+		s.buf, s.start = append(s.buf[:0], rest...), 0
+		if len(s.buf) > frameLimit {
+			return nil, &lostError{"the server at " + s.path + " sends a line without end"}
+		}
+		s.buf = slices.Grow(s.buf, 16<<10)
+		_ = s.conn.SetReadDeadline(deadline)
+		n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, os.ErrDeadlineExceeded
+		}
+		if n == 0 && err != nil {
+			return nil, &lostError{"the server at " + s.path + " closed the connection"}
+		}
+	}
+}
+
+// params are named parameters of a call.
+type params map[string]any
+
+// orNone leaves empty parameters out of a request: JSON-RPC allows no null there.
+func (p params) orNone() any {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// call makes one call that needs no waiting and decodes its result into `into` unless that is nil.
+func (c *cli) call(method string, p params, into any) (json.RawMessage, error) {
+	limit := answerLimit
+	if c.timeout > 0 {
+		limit = c.timeout
+	}
+	id, err := c.server.send(method, p.orNone())
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(limit); ; {
+		f, err := c.server.next(deadline)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, &lostError{fmt.Sprintf("the server at %s does not answer within %s", c.server.path, people(limit))}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.Error != nil && (string(f.ID) == id || string(f.ID) == "null") {
+			return nil, f.Error
+		}
+		if string(f.ID) != id {
+			continue
+		}
+		if into == nil {
+			return f.Result, nil
+		}
+		if err := json.Unmarshal(f.Result, into); err != nil {
+			return nil, fmt.Errorf("the server's answer to %s is not understood: %v", method, err)
+		}
+		return f.Result, nil
+	}
+}
+
+// fail tells what went wrong and gives the exit code for it. name is the service it is about, or "".
+func (c *cli) fail(name string, err error) int {
+	var refused *callError
+	var lost *lostError
+	if errors.As(err, &lost) {
+		errorf("%v", err)
+		return exitNoServer
+	}
+	if !errors.As(err, &refused) {
+		errorf("%v", err)
+		return exitRefused
+	}
+	errorf("%s", refused.Message)
+	for _, p := range refused.Data.Errors {
+		if p.Path == "" && p.Line == 0 {
+			fmt.Fprintln(stderr, "  "+visible(p.Message))
+			continue
+		}
+		fmt.Fprintln(stderr, "  "+visible(p.String()))
+	}
+	switch refused.Code {
+	case codeServiceNotFound:
+		c.hintName(name, refused.Message)
+		return exitNoService
+	case codeMethodNotFound:
+		hint("client %s and server may be of different versions: zinit ping", version)
+	}
+	return exitRefused
+}
+
+// hintName proposes the service whose name is nearest, unless the server has done so in what it said.
+func (c *cli) hintName(name, said string) {
+	var names []string
+	if strings.Contains(said, "did you mean") {
+		return
+	}
+	if _, err := c.call("service.list", nil, &names); err != nil || len(names) == 0 {
+		return
+	}
+	if near := nearest(name, names); near != "" && name != "" {
+		hint("did you mean `%s`?", near)
+		return
+	}
+	hint("zinit list shows what there is")
+}
+
+// names expands the globs among the words against the services there are. Words without one pass as they are.
+func (c *cli) names(words []string) ([]string, int) {
+	var all, names []string
+	for _, w := range words {
+		if !strings.ContainsAny(w, "*?[") {
+			names = append(names, w)
+			continue
+		}
+		if all == nil {
+			if _, err := c.call("service.list", nil, &all); err != nil {
+				return nil, c.fail("", err)
+			}
+		}
+		before := len(names)
+		for _, n := range all {
+			ok, err := path.Match(w, n)
+			if err != nil {
+				errorf("bad pattern `%s`", w)
+				return nil, exitUsage
+			}
+			if ok {
+				names = append(names, n)
+			}
+		}
+		if len(names) == before {
+			errorf("no service matches `%s`", w)
+			return nil, exitNoService
+		}
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
+}
+
+// one says whether the words name exactly one service: then --json prints its result alone, else a list.
+func one(words []string) bool { return len(words) == 1 && !strings.ContainsAny(words[0], "*?[") }
+
+// printJSON prints results unchanged: one alone, or a list of all.
+func (c *cli) printJSON(alone bool, results []json.RawMessage) {
+	if alone && len(results) == 1 {
+		fmt.Fprintf(c.out, "%s\n", results[0])
+		return
+	}
+	parts := make([][]byte, len(results))
+	for i, r := range results {
+		parts[i] = r
+	}
+	fmt.Fprintf(c.out, "[%s]\n", bytes.Join(parts, []byte(",")))
+}
+
+// each makes the same call for every name, prints the results as JSON or by show, and returns the first bad exit code, also of show.
+func (c *cli) each(words []string, method string, extra params, show func(name string, result json.RawMessage) int) int {
+	names, code := c.names(words)
+	if code != exitDone {
+		return code
+	}
+	var results []json.RawMessage
+	for _, name := range names {
+		p := params{"name": name}
+		for k, v := range extra {
+			p[k] = v
+		}
+		r, err := c.call(method, p, nil)
+		if err != nil {
+			code = worse(code, c.fail(name, err))
+			continue
+		}
+		results = append(results, r)
+		out := c.out
+		if c.json {
+			c.out = bufio.NewWriter(io.Discard)
+		}
+		code = worse(code, show(name, r))
+		c.out = out
+	}
+	if c.json && len(results) > 0 {
+		c.printJSON(one(words), results)
+	}
+	return code
+}
+
+// blocks is each for results of several lines: an empty line stands between them.
+func (c *cli) blocks(words []string, method string, show func(name string, result json.RawMessage) int) int {
+	first := true
+	return c.each(words, method, nil, func(name string, r json.RawMessage) int {
+		if !first {
+			fmt.Fprintln(c.out)
+		}
+		first = false
+		return show(name, r)
+	})
+}
+
+// worse keeps the first exit code that is not 0.
+func worse(a, b int) int {
+	if a != exitDone {
+		return a
+	}
+	return b
+}
+
+// simple calls a method that answers at once and prints its result: unchanged with --json, else by show.
+func simple[T any](c *cli, method string, p params, show func(T) int) int {
+	raw, err := c.call(method, p, nil)
+	return shown(c, raw, err, show)
+}
+
+// shown prints the result of a call: unchanged with --json, else by show.
+func shown[T any](c *cli, raw json.RawMessage, err error, show func(T) int) int {
+	var result T
+	if err == nil {
+		err = json.Unmarshal(raw, &result)
+	}
+	if err != nil {
+		return c.fail("", err)
+	}
+	if c.json {
+		c.printJSON(true, []json.RawMessage{raw})
+		return exitDone
+	}
+	return show(result)
+}
+
+// --- text ---
+
+const (
+	styleBold   = "1"
+	styleDim    = "2"
+	styleRed    = "31"
+	styleGreen  = "32"
+	styleYellow = "33"
+)
+
+func (c *cli) paint(style, s string) string {
+	if !c.color || style == "" || s == "" {
+		return s
+	}
+	return "\x1b[" + style + "m" + s + "\x1b[0m"
+}
+
+func stateStyle(state string) string {
+	switch state {
+	case "running":
+		return styleGreen
+	case "failed":
+		return styleRed
+	case "blocked", "starting", "stopping":
+		return styleYellow
+	}
+	return styleDim
+}
+
+// cell is one field of a table.
+type cell struct {
+	text, style string
+	right       bool // aligned to the right
+}
+
+// printTable prints rows in aligned columns, cut to the width of the terminal. The first row is the heading.
+func (c *cli) printTable(rows [][]cell) {
+	var widths []int
+	for _, row := range rows {
+		for i := range row {
+			row[i].text = strings.ReplaceAll(visible(row[i].text), "\t", " ")
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], columns(row[i].text))
+		}
+	}
+	for n, row := range rows {
+		left := c.width
+		if left == 0 {
+			left = 1 << 30
+		}
+		line := ""
+		for len(row) > 0 && row[len(row)-1].text == "" {
+			row = row[:len(row)-1]
+		}
+		for i, f := range row {
+			pad := strings.Repeat(" ", widths[i]-columns(f.text))
+			before, after := "", pad+"  "
+			if f.right {
+				before, after = pad, "  "
+			}
+			if i == len(row)-1 {
+				after = ""
+			}
+			if n == 0 {
+				f.style = styleBold
+			}
+			text := cut(f.text, max(0, left-columns(before)))
+			line += cut(before, left) + c.paint(f.style, text)
+			left -= columns(before) + columns(f.text)
+			line += cut(after, max(0, min(left, len(after))))
+			left = max(0, left-len(after))
+		}
+		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
+	}
+}
+
+// columns is how wide a text is on a terminal: 2 for wide East Asian characters and emoji, 0 for marks that combine.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+// wide holds the ranges that terminals draw two columns wide (East Asian Width W and F of UAX #11, emoji).
+var wide = [...][2]rune{{0x1100, 0x115f}, {0x231a, 0x231b}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xa960, 0xa97c}, {0xac00, 0xd7a3},
+	{0xf900, 0xfaff}, {0xfe30, 0xfe6f}, {0xff01, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff}, {0x20000, 0x3fffd}}
+
+func runeColumns(r rune) int {
+	if r < 0x300 {
+		return 1
+	}
+	if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
+		return 0
+	}
+	for _, w := range wide {
+		if r >= w[0] && r <= w[1] {
+			return 2
+		}
+	}
+	return 1
+}
+
+// cut shortens a text to n columns and marks that it did.
+func cut(s string, n int) string {
+	if columns(s) <= n {
+		return s
+	}
+	if strings.TrimSpace(s) == "" || n < 1 {
+		return s[:min(n, len(s))]
+	}
+	used := 0
+	for i, r := range s {
+		if used+runeColumns(r) > n-1 {
+			return s[:i] + "…"
+		}
+		used += runeColumns(r)
+	}
+	return s
+}
+
+// people is a duration as people say it: "850ms", "42s", "3m 12s", "2h 5m", "4d 3h".
+func people(d time.Duration) string {
+	s := int64(d / time.Second)
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(int64(d/time.Millisecond), 10) + "ms"
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm %ds", s/60, s%60)
+	case s < 86400:
+		return fmt.Sprintf("%dh %dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd %dh", s/86400, s/3600%24)
+}
+
+func millis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+
+// size is a number of bytes as people say it, in powers of 1024: "512B", "1.5M".
+func size(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%dB", n)
+	}
+	f, unit := float64(n), 0
+	for f >= 1023.95 && unit < 5 {
+		f, unit = f/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f%c", f, " KMGTP"[unit])
+}
+
+// clock is a time of the server in the time zone of whoever looks; 0 is never.
+func clock(ms int64, layout string) string {
+	if ms == 0 {
+		return "never"
+	}
+	return time.UnixMilli(ms).Format(layout)
+}
+
+// printText prints a text of the server, line by line, with control characters made visible.
+func (c *cli) printText(text string) {
+	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintln(c.out, c.fit(visible(line)))
+	}
+}
+
+// fit cuts a line to the terminal, if there is one.
+func (c *cli) fit(line string) string {
+	if c.width == 0 {
+		return line
+	}
+	return cut(line, c.width)
+}
+
+// reasonText is why a service failed, as a sentence.
+func reasonText(r *wireReason) string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Type == "exit_code" && r.Code == nil:
+		return "ended, exit code unknown"
+	case r.Type == "exit_code":
+		return fmt.Sprintf("exit code %d", *r.Code)
+	case r.Type == "signal":
+		core := ""
+		if r.Core {
+			core = " (core dumped)"
+		}
+		return "killed by " + firstSet(r.Name, "signal "+strconv.Itoa(r.Signal)) + core
+	case r.Type == "start_timeout":
+		return "did not get ready in time"
+	case r.Type == "stop_timeout":
+		return "did not stop in time, was killed"
+	case r.Type == "health_check_failed":
+		return fmt.Sprintf("%d health checks failed: %s", r.Attempts, r.LastError)
+	case r.Type == "dependency_failed":
+		return r.Service + " failed"
+	case r.Type == "missing_dependency":
+		return r.Dependency + " does not exist"
+	}
+	return firstSet(r.Message, r.Type)
+}
+
+// detail says in a few words what is worth knowing about a service beyond its state.
+func detail(s *serviceStatusFull) string {
+	var parts []string
+	if s.State == "failed" || s.State == "stopping" || s.RestartInMS != nil {
+		parts = append(parts, reasonText(s.Reason))
+	}
+	if s.State == "exited" && s.Reason == nil && s.ExitCode != nil && *s.ExitCode != 0 {
+		parts = append(parts, fmt.Sprintf("exit code %d", *s.ExitCode))
+	}
+	if len(s.BlockedBy) > 0 {
+		parts = append(parts, "waits for "+strings.Join(s.BlockedBy, ", "))
+	}
+	if s.RestartInMS != nil {
+		parts = append(parts, "restart in "+people(millis(*s.RestartInMS)))
+	}
+	if s.Health != nil && s.Health.Failures > 0 && s.State != "failed" {
+		parts = append(parts, fmt.Sprintf("%d failed checks: %s", s.Health.Failures, s.Health.LastError))
+	}
+	if s.RestartCount > 0 {
+		parts = append(parts, fmt.Sprintf("restarted %d×", s.RestartCount))
+	}
+	if s.ConfigChanged {
+		parts = append(parts, "changed file counts from the next start")
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+	return strings.Join(parts, "; ")
+}
+
+// --- waiting ---
+
+// waitTick is how often a terminal is told what a command still waits for.
+const waitTick = 250 * time.Millisecond
+
+// interruptible makes Ctrl-C leave with 130 and nothing else: what was asked of the server goes on.
+func (c *cli) interruptible() {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt)
+	background("interrupt", func() {
+		<-ch
+		c.erase()
+		os.Exit(exitInterrupted)
+	})
+}
+
+// sketch draws one line over the one drawn before, on a terminal only. erase takes it away.
+func (c *cli) sketch(text string) {
+	width := c.width
+	if width == 0 {
+		width = 80
+	}
+	fmt.Fprint(stderr, "\r\x1b[K"+c.paint(styleDim, cut(visible(text), width-1)))
+}
+
+func (c *cli) erase() {
+	if c.progress {
+		fmt.Fprint(stderr, "\r\x1b[K")
+	}
+}
+
+// waitFrames reads frames until take says that it has what it wants. On a terminal tick is called every waitTick.
+// A zero deadline waits for ever; the error at the deadline is os.ErrDeadlineExceeded.
+func (c *cli) waitFrames(deadline time.Time, take func(*frame) (done bool), tick func(elapsed time.Duration)) error {
+	began := time.Now()
+	for next := began.Add(waitTick); ; {
+		until := deadline
+		if c.progress && tick != nil && (deadline.IsZero() || next.Before(deadline)) {
+			until = next
+		}
+		f, err := c.server.next(until)
+		now := time.Now()
+		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && (deadline.IsZero() || now.Before(deadline))) {
+			return err
+		}
+		if err == nil && take(f) {
+			return nil
+		}
+		if c.progress && tick != nil && !now.Before(next) {
+			tick(now.Sub(began))
+			next = now.Add(waitTick)
+		}
+	}
+}
+
+// request is one of several calls that wait at the same time.
+type request struct {
+	name   string
+	result json.RawMessage
+	err    error
+	done   bool
+}
+
+// gather makes the same call for all names at once and waits for every answer. Meanwhile a terminal shows who is still to go and why.
+func (c *cli) gather(names []string, method string, extra params) ([]*request, error) {
+	c.interruptible()
+	var all []*request
+	byID, asked := map[string]*request{}, map[string]string{}
+	for _, name := range names {
+		p := params{"name": name}
+		for k, v := range extra {
+			p[k] = v
+		}
+		if c.timeout > 0 {
+			p["timeout_ms"] = c.timeout.Milliseconds()
+		}
+		id, err := c.server.send(method, p)
+		if err != nil {
+			return nil, err
+		}
+		r := &request{name: name}
+		all, byID[id] = append(all, r), r
+	}
+	var deadline time.Time
+	if c.timeout > 0 { // the server keeps the time; this is for one that does not answer
+		deadline = time.Now().Add(c.timeout + 2*time.Second)
+	}
+	open, about := len(all), map[string]string{}
+	take := func(f *frame) bool {
+		if r := byID[string(f.ID)]; r != nil && !r.done {
+			r.done, r.result = true, f.Result
+			if f.Error != nil {
+				r.err = f.Error
+			}
+			open--
+		}
+		if name, ok := asked[string(f.ID)]; ok {
+			delete(asked, string(f.ID))
+			about[name] = progressText(f.Result)
+		}
+		return open == 0
+	}
+	tick := func(elapsed time.Duration) {
+		c.sketchPending(all, about, open, elapsed)
+		if len(asked) > 0 {
+			return
+		}
+		for _, r := range all {
+			if !r.done && len(asked) < 8 {
+				if id, err := c.server.send("service.status", params{"name": r.name}); err == nil {
+					asked[id] = r.name
+				}
+			}
+		}
+	}
+	if open == 0 {
+		return all, nil
+	}
+	err := c.waitFrames(deadline, take, tick)
+	c.erase()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &lostError{"the server at " + c.server.path + " does not answer"}
+	}
+	return all, err
+}
+
+// sketchPending draws the line about those requests that have no answer yet: "4s: web waits for db, db starting".
+func (c *cli) sketchPending(all []*request, about map[string]string, open int, elapsed time.Duration) {
+	text := people(elapsed.Truncate(time.Second)) + ": "
+	if elapsed < time.Second {
+		text = ""
+	}
+	if open > 1 {
+		text += fmt.Sprintf("%d to go: ", open)
+	}
+	var parts []string
+	for _, r := range all {
+		if !r.done && len(parts) < 8 {
+			parts = append(parts, strings.TrimSpace(r.name+" "+about[r.name]))
+		}
+	}
+	c.sketch(text + strings.Join(parts, ", "))
+}
+
+// progressText is what a waiting person wants to know from a status: "starting", "waits for db".
+func progressText(status json.RawMessage) string {
+	var s serviceStatusFull
+	if json.Unmarshal(status, &s) != nil {
+		return ""
+	}
+	if len(s.BlockedBy) > 0 {
+		return "waits for " + strings.Join(s.BlockedBy, " and ")
+	}
+	if s.RestartInMS != nil {
+		return s.State + ", restart in " + people(millis(*s.RestartInMS))
+	}
+	return s.State
+}
+
+// patient makes a call that takes as long as services take to stop or start. Only --timeout ends it, without an end to what was asked.
+func (c *cli) patient(method string, p any) (json.RawMessage, error) {
+	c.interruptible()
+	id, err := c.server.send(method, p)
+	if err != nil {
+		return nil, err
+	}
+	var answer *frame
+	var deadline time.Time
+	if c.timeout > 0 {
+		deadline = time.Now().Add(c.timeout)
+	}
+	err = c.waitFrames(deadline, func(f *frame) bool {
+		if string(f.ID) == id || f.Error != nil && string(f.ID) == "null" {
+			answer = f
+		}
+		return answer != nil
+	}, func(elapsed time.Duration) { c.sketch(people(elapsed.Truncate(time.Second)) + ": " + c.cmd.name) })
+	c.erase()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("%s has not answered within %s; it goes on", method, people(c.timeout))
+	case err != nil:
+		return nil, err
+	case answer.Error != nil:
+		return nil, answer.Error
+	}
+	return answer.Result, nil
+}
+
+// waitGone waits until the server has closed the connection, and shows on a terminal which services still run.
+func (c *cli) waitGone() int {
+	c.interruptible()
+	var deadline time.Time
+	if c.timeout > 0 {
+		deadline = time.Now().Add(c.timeout)
+	}
+	asked, left := "", []string(nil)
+	take := func(f *frame) bool {
+		var all []serviceStatusFull
+		if string(f.ID) == asked && json.Unmarshal(f.Result, &all) == nil {
+			left = nil
+			for i := range all {
+				if all[i].PID != 0 {
+					left = append(left, all[i].Name)
+				}
+			}
+		}
+		if string(f.ID) == asked {
+			asked = ""
+		}
+		return false
+	}
+	tick := func(elapsed time.Duration) {
+		text := people(elapsed.Truncate(time.Second)) + ": "
+		if len(left) > 0 {
+			text += plural(len(left), "service") + " to stop: " + strings.Join(left, ", ")
+		}
+		c.sketch("shutting down " + strings.TrimSuffix(text, ": "))
+		if asked == "" {
+			asked, _ = c.server.send("service.list_full", nil)
+		}
+	}
+	err := c.waitFrames(deadline, take, tick)
+	c.erase()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		errorf("the server still runs after %s; it goes on shutting down", people(c.timeout))
+		return exitRefused
+	}
+	return exitDone
+}
+
+// --- commands: is what the commands that look at services and act on them do: their calls, and how the results are shown; how to call and how to draw lives in client.go.
+
+// --- commands that look ---
+
+func cmdList(c *cli) int {
+	return simple(c, "service.list_full", nil, func(all []serviceStatusFull) int {
+		c.printServices(all)
+		return exitDone
+	})
+}
+
+func (c *cli) printServices(all []serviceStatusFull) {
+	if len(all) == 0 {
+		fmt.Fprintln(c.out, "no services yet: zinit create NAME --exec CMD, or zinit add FILE")
+		return
+	}
+	rows := [][]cell{{{text: "NAME"}, {text: "STATE"}, {text: "PID", right: true}, {text: "UPTIME", right: true},
+		{text: "MEMORY", right: true}, {text: "DETAIL"}}}
+	for i := range all {
+		s := &all[i]
+		row := []cell{{text: s.Name}, {text: s.State, style: stateStyle(s.State)}, {text: "-", right: true},
+			{text: "-", right: true}, {text: "-", right: true}, {text: detail(s)}}
+		if s.PID != 0 {
+			row[2].text, row[3].text = strconv.Itoa(s.PID), people(millis(s.UptimeMS))
+		}
+		if s.MemoryBytes > 0 {
+			row[4].text = size(s.MemoryBytes)
+		}
+		rows = append(rows, row)
+	}
+	c.printTable(rows)
+}
+
+func cmdStatus(c *cli) int {
+	if len(c.args) > 0 {
+		return c.blocks(c.args, "service.status_full", func(_ string, r json.RawMessage) int {
+			var s serviceStatusFull
+			if err := json.Unmarshal(r, &s); err != nil {
+				return c.fail("", err)
+			}
+			c.printStatus(&s)
+			return exitDone
+		})
+	}
+	return simple(c, "service.list_full", nil, func(all []serviceStatusFull) int {
+		c.printServices(all)
+		if len(all) > 0 {
+			fmt.Fprintln(c.out, c.fit("\n"+tally(all)))
+		}
+		return exitDone
+	})
+}
+
+// tally counts the services by state: "3 services: 2 running, 1 failed".
+func tally(all []serviceStatusFull) string {
+	count := map[string]int{}
+	for i := range all {
+		count[all[i].State]++
+	}
+	var parts []string
+	for _, s := range []string{"running", "starting", "stopping", "blocked", "failed", "exited", "inactive"} {
+		if count[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
+		}
+	}
+	return plural(len(all), "service") + ": " + strings.Join(parts, ", ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// printStatus prints a block of lines about one service.
+func (c *cli) printStatus(s *serviceStatusFull) {
+	title := s.Name
+	if s.Description != "" {
+		title += " - " + s.Description
+	}
+	fmt.Fprintln(c.out, c.paint(styleBold, c.fit(visible(title))))
+	line := func(key, value, style string) {
+		if value != "" {
+			fmt.Fprintf(c.out, "  %-9s %s\n", key, c.paint(style, c.fit12(value)))
+		}
+	}
+	line("state", s.State, stateStyle(s.State))
+	line("wish", s.Wish, "")
+	if s.State == "failed" || s.RestartInMS != nil || s.State == "stopping" {
+		line("reason", reasonText(s.Reason), "")
+	}
+	line("waits for", strings.Join(s.BlockedBy, ", "), "")
+	if s.RestartInMS != nil {
+		line("restart", "in "+people(millis(*s.RestartInMS)), "")
+	}
+	if s.PID != 0 {
+		line("process", fmt.Sprintf("%d, up %s", s.PID, people(millis(s.UptimeMS))), "")
+		line("uses", fmt.Sprintf("%s memory, %.1f%% CPU", size(s.MemoryBytes), s.CPUPercent), "")
+	}
+	if s.ExitCode != nil {
+		line("exit code", strconv.Itoa(*s.ExitCode), "")
+	}
+	if h := s.Health; h != nil {
+		text := fmt.Sprintf("ok, %s", plural(h.Checks, "check"))
+		if !h.OK {
+			text = fmt.Sprintf("%d of %s failed in a row: %s", h.Failures, plural(h.Checks, "check"), h.LastError)
+		}
+		if h.Checks == 0 {
+			text = "not checked yet"
+		}
+		line("health", text, "")
+	}
+	if s.RestartCount > 0 {
+		line("restarts", strconv.Itoa(s.RestartCount), "")
+	}
+	if s.LastStart != 0 {
+		line("started", clock(s.LastStart, time.DateTime), "")
+	}
+	if s.LastStop != 0 {
+		line("stopped", clock(s.LastStop, time.DateTime), "")
+	}
+	kind := []string{s.Kind, "class " + s.Class}
+	if s.Oneshot {
+		kind = append(kind, "oneshot")
+	}
+	if s.Critical {
+		kind = append(kind, "critical")
+	}
+	line("kind", strings.Join(kind, ", "), "")
+	if s.Path != "" {
+		line("file", s.Path, "")
+	}
+	if s.ConfigChanged {
+		line("changed", "the new configuration counts from the next start", "")
+	}
+	if s.State == "failed" || s.State == "blocked" {
+		fmt.Fprintln(c.out, c.paint(styleDim, c.fit("  hint: zinit why "+s.Name)))
+	}
+}
+
+// fit12 is fit for a value that stands behind a key of 12 columns.
+func (c *cli) fit12(s string) string {
+	s = visible(s)
+	if c.width == 0 {
+		return s
+	}
+	return cut(s, max(1, c.width-12))
+}
+
+func cmdStats(c *cli) int {
+	type stats struct {
+		Name        string  `json:"name"`
+		PID         int     `json:"pid"`
+		CPUPercent  float64 `json:"cpu_percent"`
+		MemoryBytes int64   `json:"memory_bytes"`
+		Threads     int     `json:"threads"`
+		FDs         int     `json:"fds"`
+		Processes   int     `json:"processes"`
+		Children    []struct {
+			PID         int     `json:"pid"`
+			PPID        int     `json:"ppid"`
+			Command     string  `json:"command"`
+			CPUPercent  float64 `json:"cpu_percent"`
+			MemoryBytes int64   `json:"memory_bytes"`
+		} `json:"children"`
+	}
+	return c.blocks(c.args, "service.stats", func(name string, r json.RawMessage) int {
+		var s stats
+		if err := json.Unmarshal(r, &s); err != nil {
+			return c.fail("", err)
+		}
+		if s.PID == 0 {
+			fmt.Fprintln(c.out, s.Name+" has no process")
+			return exitDone
+		}
+		fmt.Fprintf(c.out, "%s: pid %d, %.1f%% CPU, %s memory, %s, %s, %d open files\n", s.Name, s.PID, s.CPUPercent,
+			size(s.MemoryBytes), processes(s.Processes), plural(s.Threads, "thread"), s.FDs)
+		if len(s.Children) == 0 {
+			return exitDone
+		}
+		rows := [][]cell{{{text: "PID", right: true}, {text: "PPID", right: true}, {text: "CPU", right: true}, {text: "MEMORY", right: true}, {text: "COMMAND"}}}
+		for _, k := range s.Children {
+			rows = append(rows, []cell{{text: strconv.Itoa(k.PID), right: true}, {text: strconv.Itoa(k.PPID), right: true},
+				{text: fmt.Sprintf("%.1f%%", k.CPUPercent), right: true}, {text: size(k.MemoryBytes), right: true}, {text: k.Command}})
+		}
+		c.printTable(rows)
+		return exitDone
+	})
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprintf("%d processes", n)
+}
+
+func cmdTree(c *cli) int {
+	p := params{}
+	if len(c.args) > 0 {
+		p["name"] = c.args[0]
+	}
+	return c.textOf("service.tree", p)
+}
+
+func cmdGraph(c *cli) int {
+	return c.textOf("service.graph", params{"format": firstSet(c.flag("format"), "dot")})
+}
+
+// textOf prints the `text` of a result. The text is for programs too: it is cut only at a terminal.
+func (c *cli) textOf(method string, p params) int {
+	var result struct{ Text string }
+	raw, err := c.call(method, p, &result)
+	if err != nil {
+		name, _ := p["name"].(string)
+		return c.fail(name, err)
+	}
+	if c.json {
+		c.printJSON(true, []json.RawMessage{raw})
+		return exitDone
+	}
+	c.printText(result.Text)
+	return exitDone
+}
+
+func cmdWhy(c *cli) int {
+	type answer struct {
+		Name, State, Text string
+		Reasons           []whyReason
+	}
+	return c.blocks(c.args, "service.why", func(name string, r json.RawMessage) int {
+		var a answer
+		if err := json.Unmarshal(r, &a); err != nil {
+			return c.fail("", err)
+		}
+		c.printText(a.Text)
+		for _, w := range a.Reasons {
+			if advice := remedy(w); advice != "" {
+				fmt.Fprintln(c.out, c.paint(styleBold, c.fit(visible("to do: "+advice))))
+			}
+		}
+		return exitDone
+	})
+}
+
+// remedy is what a person can do about one root cause, or "" when it is only a link of the chain or goes away by itself.
+func remedy(w whyReason) string {
+	switch w.Type {
+	case "missing":
+		return "add " + w.Service + " (zinit add FILE), or take it out of what requires it"
+	case "conflicts":
+		return "zinit stop " + w.Service
+	case "wish":
+		return "zinit start " + w.Service
+	case "failed":
+		return "zinit logs " + w.Service + ", then zinit restart " + w.Service
+	case "port":
+		return "end the program that holds the port, or change `ports` of " + w.Service
+	case "process_filter":
+		return "end that process, or set `kill_others = true` in " + w.Service
+	}
+	return ""
+}
+
+func cmdHealth(c *cli) int {
+	type one struct {
+		Name  string `json:"name"`
+		State string `json:"state"`
+		OK    bool   `json:"ok"`
+	}
+	result := struct {
+		OK       bool  `json:"ok"`
+		Services []one `json:"services"`
+	}{OK: true, Services: []one{}}
+	var all []serviceStatusFull
+	if _, err := c.call("service.list_full", nil, &all); err != nil {
+		return c.fail("", err)
+	}
+	names, code := c.names(c.args)
+	if code != exitDone {
+		return code
+	}
+	for _, n := range names {
+		if !slices.ContainsFunc(all, func(s serviceStatusFull) bool { return s.Name == n }) {
+			errorf("no service `%s`", n)
+			c.hintName(n, "")
+			return exitNoService
+		}
+	}
+	for i := range all {
+		s := &all[i]
+		if len(names) > 0 && !slices.Contains(names, s.Name) || len(names) == 0 && s.Wish != "up" {
+			continue
+		}
+		ok := s.State == "running" || s.State == "exited" && s.RestartInMS == nil
+		result.OK = result.OK && ok
+		result.Services = append(result.Services, one{s.Name, s.State, ok})
+		if !ok && !c.json {
+			text := s.Name + " is " + s.State
+			if d := detail(s); d != "" {
+				text += " (" + d + ")"
+			}
+			fmt.Fprintln(c.out, c.paint(styleRed, c.fit(visible(text))))
+		}
+	}
+	if c.json {
+		out, _ := json.Marshal(result)
+		fmt.Fprintf(c.out, "%s\n", out)
+	}
+	if !result.OK {
+		return exitNotRunning
+	}
+	if !c.json {
+		fmt.Fprintln(c.out, "ok, "+plural(len(result.Services), "service"))
+	}
+	return exitDone
+}
+
+// --- logs and events ---
+
+func cmdLogs(c *cli) int {
+	names, code := c.names(c.args)
+	if code != exitDone {
+		return code
+	}
+	since, err := parseSince(c.flag("since"), time.Now())
+	if err != nil {
+		return c.misuse("%v", err)
+	}
+	lines := -1
+	if s := c.flag("lines"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 31)
+		if err != nil {
+			return c.misuse("bad --lines `%s`: a number", s)
+		}
+		lines = int(n)
+	}
+	if c.has("follow") {
+		return c.followLogs(names, since, lines)
+	}
+	p := params{}
+	for flag, param := range map[string]string{"stream": "stream", "grep": "contains"} {
+		if c.has(flag) {
+			p[param] = c.flag(flag)
+		}
+	}
+	if since != 0 {
+		p["since_ms"] = since
+	}
+	if lines >= 0 {
+		p["lines"] = lines
+	}
+	return c.filterLogs(names, p, lines)
+}
+
+// misuse reports a bad value of a flag.
+func (c *cli) misuse(format string, args ...any) int {
+	errorf(format, args...)
+	hint("%s", c.usageHint())
+	return exitUsage
+}
+
+// filterLogs prints the lines that there are. Those of several services are merged in the order in which they were written.
+func (c *cli) filterLogs(names []string, p params, limit int) int {
+	if len(names) < 2 {
+		if len(names) == 1 {
+			p["service"] = names[0]
+		}
+		var lines []logLine
+		raw, err := c.call("logs.filter", p, &lines)
+		if err != nil {
+			return c.fail(firstSet(names...), err)
+		}
+		if c.json {
+			c.printJSON(true, []json.RawMessage{raw})
+			return exitDone
+		}
+		c.printLogs(lines, len(names) == 0)
+		return exitDone
+	}
+	var merged []logLine
+	code := exitDone
+	for _, name := range names {
+		p["service"] = name
+		var lines []logLine
+		if _, err := c.call("logs.filter", p, &lines); err != nil {
+			code = worse(code, c.fail(name, err))
+			continue
+		}
+		merged = append(merged, lines...)
+	}
+	slices.SortFunc(merged, func(a, b logLine) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	if limit >= 0 && len(merged) > limit {
+		merged = merged[len(merged)-limit:]
+	}
+	if c.json {
+		out, _ := encodeJSON(merged)
+		fmt.Fprintf(c.out, "%s\n", out)
+		return code
+	}
+	c.printLogs(merged, true)
+	return code
+}
+
+// encodeJSON is json.Marshal that leaves <, > and & alone.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimRight(b.Bytes(), "\n"), err
+}
+
+func (c *cli) printLogs(lines []logLine, named bool) {
+	width := 0
+	for i := range lines {
+		width = max(width, columns(lines[i].Service))
+	}
+	for i := range lines {
+		c.printLog(&lines[i], named, width)
+	}
+}
+
+// printLog prints one line of a log, whole: what somebody wrote is not cut.
+func (c *cli) printLog(l *logLine, named bool, width int) {
+	head := ""
+	if c.has("time") {
+		head = c.paint(styleDim, clock(l.TimeMS, "2006-01-02 15:04:05.000")) + " "
+	}
+	if named {
+		name := visible(l.Service)
+		head += c.paint(styleBold, name) + strings.Repeat(" ", max(0, width-columns(name))) + " | "
+	}
+	text := l.Text
+	if !c.has("raw") {
+		text = visible(text)
+	}
+	if l.Stream == "stderr" {
+		text = c.paint(styleYellow, text)
+	}
+	fmt.Fprintln(c.out, head+text)
+}
+
+// parseSince reads a point in time: how long ago (10m), a time of today, a date, or RFC 3339. It gives ms since the epoch; 0 for "".
+func parseSince(s string, now time.Time) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d.Abs()).UnixMilli(), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t.UnixMilli(), nil
+		}
+	}
+	for _, layout := range []string{time.TimeOnly, "15:04"} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			y, m, d := now.Date()
+			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()).UnixMilli(), nil
+		}
+	}
+	return 0, fmt.Errorf("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
+}
+
+// followLogs prints lines as they come, until Ctrl-C or the end of the server.
+func (c *cli) followLogs(names []string, since int64, lines int) int {
+	p := params{}
+	if len(names) > 0 {
+		p["services"] = names
+	}
+	if c.has("stream") {
+		p["stream"] = c.flag("stream")
+	}
+	if since != 0 && lines < 0 {
+		lines = 1000
+	}
+	if lines >= 0 {
+		p["lines"] = lines
+	}
+	width := 0
+	for _, n := range names {
+		width = max(width, columns(n))
+	}
+	return c.subscribe("logs.follow", "log", p, func(raw json.RawMessage) {
+		var l struct {
+			logLine
+			Lost int64 `json:"lost,omitempty"`
+		}
+		if json.Unmarshal(raw, &l) != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
+			return
+		}
+		if c.json {
+			out, _ := encodeJSON(l)
+			fmt.Fprintf(c.out, "%s\n", out)
+			return
+		}
+		if l.Lost > 0 {
+			fmt.Fprintln(c.out, c.paint(styleRed, fmt.Sprintf("(%s lost: too slow)", plural(int(l.Lost), "line"))))
+		}
+		width = max(width, columns(l.Service))
+		c.printLog(&l.logLine, len(names) != 1, width)
+	})
+}
+
+// subscribe makes a call that is answered by notifications and shows each of them at once, until Ctrl-C or the end of the server.
+func (c *cli) subscribe(method, notification string, p params, show func(json.RawMessage)) int {
+	c.interruptible()
+	id, err := c.server.send(method, p.orNone())
+	if err != nil {
+		return c.fail("", err)
+	}
+	var refused *callError
+	err = c.waitFrames(time.Time{}, func(f *frame) bool {
+		if f.Method == notification {
+			show(f.Params)
+			if len(c.server.buf) == c.server.start { // nothing more is here: show it
+				return c.out.Flush() != nil
+			}
+		}
+		if string(f.ID) == id {
+			refused = f.Error
+		}
+		return refused != nil
+	}, nil)
+	if refused != nil {
+		return c.fail(firstSet(c.args...), refused)
+	}
+	if err != nil {
+		_ = c.out.Flush()
+		return c.fail("", err)
+	}
+	return exitRefused
+}
+
+func cmdMonitor(c *cli) int {
+	names, code := c.names(c.args)
+	if code != exitDone {
+		return code
+	}
+	p := params{}
+	if len(names) > 0 {
+		p["services"] = names
+	}
+	return c.subscribe("events.subscribe", "event", p, func(raw json.RawMessage) {
+		if c.json {
+			fmt.Fprintf(c.out, "%s\n", raw)
+			return
+		}
+		var e struct {
+			TimeMS                  int64 `json:"time_ms"`
+			Type, Service, From, To string
+			Reason                  *wireReason
+			Lost                    int64
+		}
+		if json.Unmarshal(raw, &e) != nil {
+			return
+		}
+		if e.Lost > 0 {
+			fmt.Fprintf(c.out, "(%s lost: too slow)\n", plural(int(e.Lost), "event"))
+		}
+		text := visible(e.Type)
+		if e.To != "" {
+			text = c.paint(stateStyle(e.From), e.From) + " -> " + c.paint(stateStyle(e.To), e.To)
+		}
+		if e.Reason != nil {
+			text += " (" + visible(reasonText(e.Reason)) + ")"
+		}
+		fmt.Fprintf(c.out, "%s %s: %s\n", c.paint(styleDim, clock(e.TimeMS, "15:04:05.000")), c.paint(styleBold, visible(e.Service)), text)
+	})
+}
+
+// --- commands that act on services ---
+
+func cmdStart(c *cli) int {
+	return c.act("service.start", params{"tree": c.has("tree")}, []string{"running", "exited"})
+}
+
+func cmdStop(c *cli) int {
+	return c.act("service.stop", params{}, nil)
+}
+
+func cmdRestart(c *cli) int {
+	return c.act("service.restart", params{}, []string{"running", "exited"})
+}
+
+// act starts, stops or restarts services. With --wait the states in `good` are the aim; none: every state is.
+func (c *cli) act(method string, p params, good []string) int {
+	if !c.has("wait") {
+		return c.each(c.args, method, p, func(name string, r json.RawMessage) int {
+			var answer struct{ State string }
+			_ = json.Unmarshal(r, &answer)
+			fmt.Fprintln(c.out, visible(name)+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
+			if answer.State == "blocked" || answer.State == "failed" {
+				hint("zinit why %s", name)
+			}
+			return exitDone
+		})
+	}
+	p["wait"] = true
+	return c.await(method, p, good)
+}
+
+// await makes a call that waits, for all names at once, and says how each of them came out.
+func (c *cli) await(method string, p params, good []string) int {
+	names, code := c.names(c.args)
+	if code != exitDone {
+		return code
+	}
+	all, err := c.gather(names, method, p)
+	if err != nil {
+		return c.fail("", err)
+	}
+	var results []json.RawMessage
+	for _, r := range all {
+		if r.err != nil {
+			code = worse(code, c.fail(r.name, r.err))
+			continue
+		}
+		results = append(results, r.result)
+		var answer struct {
+			State     string
+			BlockedBy []string `json:"blocked_by"`
+		}
+		_ = json.Unmarshal(r.result, &answer)
+		if good == nil || slices.Contains(good, answer.State) {
+			if !c.json {
+				fmt.Fprintln(c.out, r.name+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
+			}
+			continue
+		}
+		code = worse(code, c.disappointed(r.name, answer.State, answer.BlockedBy))
+	}
+	if c.json && len(results) > 0 {
+		c.printJSON(one(c.args), results)
+	}
+	return code
+}
+
+// disappointed says why a service did not get to where it was awaited, and what to do.
+func (c *cli) disappointed(name, state string, blockedBy []string) int {
+	text := name + " is " + state
+	var s serviceStatusFull
+	if len(blockedBy) > 0 {
+		text += ", waits for " + strings.Join(blockedBy, ", ")
+	} else if _, err := c.call("service.status", params{"name": name}, &s); err == nil && detail(&s) != "" {
+		text += " (" + detail(&s) + ")"
+	}
+	errorf("%s", text)
+	hint("zinit why %s", name)
+	return exitNotRunning
+}
+
+func cmdWait(c *cli) int {
+	p := params{"state": firstSet(c.flag("state"), "running")}
+	if !c.has("state") {
+		return c.await("service.wait", p, []string{"running", "exited"})
+	}
+	return c.await("service.wait", p, []string{c.flag("state")})
+}
+
+func cmdIsRunning(c *cli) int {
+	return c.each(c.args, "service.is_running", nil, func(name string, r json.RawMessage) int {
+		if string(r) == "true" {
+			fmt.Fprintln(c.out, name+" is running")
+			return exitDone
+		}
+		fmt.Fprintln(c.out, name+" is not running")
+		return exitNotRunning
+	})
+}
+
+// cmdKill takes the last word as the signal when there are two or more.
+func cmdKill(c *cli) int {
+	p, sig := params{}, "SIGTERM"
+	if len(c.args) == 2 {
+		sig = strings.TrimPrefix(c.args[1], "-")
+		p["signal"] = sig
+	}
+	return c.each(c.args[:1], "service.kill", p, func(name string, _ json.RawMessage) int {
+		fmt.Fprintln(c.out, visible(name)+": sent "+visible(sig))
+		return exitDone
+	})
+}
+
+// bulk is the answer of service.start_all and its like.
+type bulk struct {
+	Services []string
+	Skipped  []string
+	Errors   []struct{ Name, Message string }
+}
+
+func (c *cli) actOnAll(method, done string) int {
+	raw, err := c.patient(method, nil)
+	return shown(c, raw, err, func(b bulk) int {
+		c.printNames(done, b.Services)
+		c.printNames("left alone", b.Skipped)
+		for _, e := range b.Errors {
+			errorf("%s: %s", e.Name, e.Message)
+		}
+		if len(b.Errors) > 0 {
+			return exitRefused
+		}
+		if len(b.Services)+len(b.Skipped) == 0 {
+			fmt.Fprintln(c.out, "there are no services of class user")
+		}
+		return exitDone
+	})
+}
+
+// printNames prints a labelled list of names in lines of the terminal's width; nothing when there are none.
+func (c *cli) printNames(label string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	width := 78
+	if c.width > 20 {
+		width = c.width - 2
+	}
+	for _, line := range wrap(append([]string{label + ":"}, names...), width) {
+		fmt.Fprintln(c.out, visible(line))
+	}
+}
+
+func cmdStartAll(c *cli) int  { return c.actOnAll("service.start_all", "started") }
+func cmdStopAll(c *cli) int   { return c.actOnAll("service.stop_all", "stopping") }
+func cmdDeleteAll(c *cli) int { return c.actOnAll("service.delete_all", "deleted") }
+
+// --- manage: is what the commands about configuration, about the server and without a server do, and completion; how to call and how to draw lives in client.go.
+
+// --- commands about configuration ---
+
+// added is the answer of service.add and its like.
+type added struct {
+	Name     string
+	Path     *string
+	Warnings []json.RawMessage
+}
+
+// addConfig sends a configuration and says what became of it.
+func (c *cli) addConfig(method string, p params) int {
+	raw, err := c.patient(method, p)
+	return shown(c, raw, err, func(a added) int {
+		text := a.Name + " is added"
+		if method == "service.set" {
+			text = a.Name + " is set"
+		}
+		if a.Path != nil && *a.Path != "" {
+			text += ", file " + *a.Path
+		}
+		fmt.Fprintln(c.out, visible(text))
+		for _, w := range a.Warnings {
+			var p problem
+			if json.Unmarshal(w, &p) == nil {
+				fmt.Fprintln(stderr, "warning: "+visible(p.Message))
+			}
+		}
+		return exitDone
+	})
+}
+
+// readConfig reads the service that a file describes, - is stdin, and reports what is wrong with it.
+func readConfig(file string) (*config, int) {
+	var conf *config
+	var bad []problem
+	if file == "-" {
+		data, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+		if err != nil {
+			errorf("cannot read stdin: %v", err)
+			return nil, exitRefused
+		}
+		conf, bad, _ = parseTOML(data, "stdin", "")
+	} else {
+		conf, bad, _ = parseFile(file, false)
+	}
+	for _, p := range bad {
+		fmt.Fprintln(stderr, visible(p.String()))
+	}
+	if len(bad) > 0 || conf == nil {
+		return nil, exitRefused
+	}
+	return conf, exitDone
+}
+
+func cmdAdd(c *cli) int {
+	conf, code := readConfig(c.args[0])
+	if code != exitDone {
+		return code
+	}
+	return c.addConfig("service.add", params{"config": conf.value(), "persist": c.has("persist")})
+}
+
+func cmdSet(c *cli) int {
+	conf, code := readConfig(c.args[0])
+	if code != exitDone {
+		return code
+	}
+	return c.addConfig("service.set", params{"config": conf.value()})
+}
+
+// cmdCreate builds a configuration from flags; the server checks it.
+func cmdCreate(c *cli) int {
+	if len(c.args) != 1 {
+		return c.misuse("one name, not also `%s`; the program goes behind --exec or --", c.args[1])
+	}
+	service := map[string]any{"name": c.args[0]}
+	switch {
+	case len(c.tail) > 0:
+		service["exec"] = c.tail
+	case c.has("exec"):
+		service["exec"] = c.flag("exec")
+	default:
+		return c.misuse("%s needs a program: --exec CMD or -- CMD ARG", c.args[0])
+	}
+	for _, f := range []string{"dir", "description", "user", "status"} {
+		if c.has(f) {
+			service[f] = c.flag(f)
+		}
+	}
+	for _, f := range []string{"oneshot", "critical"} {
+		if c.has(f) {
+			service[f] = true
+		}
+	}
+	if c.has("env") {
+		env := map[string]string{}
+		for _, kv := range c.list("env") {
+			k, v, ok := strings.Cut(kv, "=")
+			if !ok {
+				return c.misuse("bad --env `%s`: NAME=VALUE", kv)
+			}
+			env[k] = v
+		}
+		service["env"] = env
+	}
+	conf := map[string]any{"service": service}
+	deps := map[string][]string{}
+	for _, f := range []string{"requires", "after", "wants", "conflicts"} {
+		for _, v := range c.list(f) {
+			deps[f] = append(deps[f], strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })...)
+		}
+	}
+	if len(deps) > 0 {
+		conf["dependencies"] = deps
+	}
+	if c.has("restart") {
+		conf["lifecycle"] = map[string]any{"restart": c.flag("restart")}
+	}
+	return c.addConfig("service.create", params{"config": conf, "persist": c.has("persist")})
+}
+
+func cmdGet(c *cli) int {
+	raw, err := c.call("service.get", params{"name": c.args[0]}, nil)
+	if err != nil {
+		return c.fail(c.args[0], err)
+	}
+	if c.json {
+		c.printJSON(true, []json.RawMessage{raw})
+		return exitDone
+	}
+	conf, bad, _ := parseJSON(raw)
+	if conf == nil || len(bad) > 0 {
+		errorf("the configuration of %s is not understood; the server may be of another version", c.args[0])
+		hint("zinit --json get %s", c.args[0])
+		return exitRefused
+	}
+	c.printWhole(string(conf.toml()))
+	return exitDone
+}
+
+// printWhole is printText for what may be copied: its lines are not cut.
+func (c *cli) printWhole(text string) {
+	for _, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		fmt.Fprintln(c.out, visible(line))
+	}
+}
+
+// cmdEdit lets a person change a copy of a service's file, checks it, and sets it. Comments stay where the file may be written.
+func cmdEdit(c *cli) int {
+	name := c.args[0]
+	var s serviceStatusFull
+	if _, err := c.call("service.status_full", params{"name": name}, &s); err != nil {
+		return c.fail(name, err)
+	}
+	if s.Path == "" {
+		errorf("%s has no file", name)
+		hint("write one and give it to the service: zinit get %s > FILE, zinit set FILE", name)
+		return exitRefused
+	}
+	before, err := os.ReadFile(s.Path)
+	if err != nil {
+		errorf("cannot read the file of %s: %v", name, err)
+		return exitRefused
+	}
+	dir, err := os.MkdirTemp("", "zinit-edit-")
+	if err != nil {
+		errorf("cannot make a copy to edit: %v", err)
+		return exitRefused
+	}
+	file := filepath.Join(dir, filepath.Base(s.Path))
+	if err := os.WriteFile(file, before, 0o600); err != nil {
+		errorf("cannot make a copy to edit: %v", err)
+		return exitRefused
+	}
+	if err := runEditor(file); err != nil {
+		errorf("%v", err)
+		hint("EDITOR names the editor")
+		return exitRefused
+	}
+	after, err := os.ReadFile(file)
+	if err == nil && bytes.Equal(before, after) {
+		fmt.Fprintln(c.out, "nothing changed")
+		os.RemoveAll(dir)
+		return exitDone
+	}
+	conf, code := readConfig(file)
+	if code == exitDone && conf.Service.Name != name {
+		errorf("the name may not change from %s to %s", name, conf.Service.Name)
+		code = exitRefused
+	}
+	if code == exitDone {
+		code = c.addConfig("service.set", params{"config": conf.value()})
+	}
+	if code != exitDone {
+		hint("nothing is changed; your text is in %s", file)
+		return code
+	}
+	if err := replaceFile(s.Path, after); err != nil {
+		fmt.Fprintln(stderr, "warning: comments are lost in the file: "+visible(err.Error()))
+	}
+	os.RemoveAll(dir)
+	return exitDone
+}
+
+// runEditor runs $VISUAL or $EDITOR (else vi) on a file and waits for its end. Like git it leaves the words of the variable to the shell.
+func runEditor(file string) error {
+	editor := firstSet(os.Getenv("VISUAL"), os.Getenv("EDITOR"), "vi")
+	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", editor + ` "$1"`, "sh", file},
+		&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	if err != nil {
+		return fmt.Errorf("cannot run the editor %s: %w", editor, err)
+	}
+	state, err := p.Wait()
+	if err != nil {
+		return err
+	}
+	if !state.Success() {
+		return fmt.Errorf("the editor %s ended with %s; nothing is changed", editor, state)
+	}
+	return nil
+}
+
+func cmdDelete(c *cli) int {
+	names, code := c.names(c.args)
+	if code != exitDone {
+		return code
+	}
+	p := params{}
+	if c.has("force") {
+		p["force"] = true
+	}
+	all, err := c.gather(names, "service.delete", p)
+	if err != nil {
+		return c.fail("", err)
+	}
+	var results []json.RawMessage
+	for _, r := range all {
+		if r.err != nil {
+			code = worse(code, c.fail(r.name, r.err))
+			continue
+		}
+		results = append(results, r.result)
+		if !c.json {
+			fmt.Fprintln(c.out, r.name+" is deleted")
+		}
+	}
+	if c.json && len(results) > 0 {
+		c.printJSON(one(c.args), results)
+	}
+	return code
+}
+
+func cmdReload(c *cli) int {
+	type reload struct {
+		Added, Removed, Changed, Restarted []string
+		Unchanged                          json.RawMessage
+		Errors, Warnings                   []problem
+	}
+	raw, err := c.patient("service.reload", params{"restart": c.has("restart")})
+	return shown(c, raw, err, func(r reload) int {
+		c.printNames("added", r.Added)
+		c.printNames("removed", r.Removed)
+		c.printNames("changed", r.Changed)
+		c.printNames("restarted", r.Restarted)
+		if len(r.Changed) > len(r.Restarted) {
+			fmt.Fprintln(c.out, "what changed counts from the next start: zinit restart NAME")
+		}
+		if len(r.Added)+len(r.Removed)+len(r.Changed)+len(r.Errors) == 0 {
+			fmt.Fprintln(c.out, "nothing changed")
+		}
+		printProblems(stderr, r.Errors, r.Warnings)
+		if len(r.Errors) > 0 {
+			return exitRefused
+		}
+		return exitDone
+	})
+}
+
+func printProblems(w io.Writer, errs, warnings []problem) {
+	for _, p := range errs {
+		fmt.Fprintln(w, visible(p.String()))
+	}
+	for _, p := range warnings {
+		fmt.Fprintln(w, "warning: "+visible(p.String()))
+	}
+}
+
+// cmdCheck reads files and directories as the server would, and looks at the graph that they make together.
+func cmdCheck(c *cli) int {
+	result := struct {
+		OK       bool      `json:"ok"`
+		Errors   []problem `json:"errors"`
+		Warnings []problem `json:"warnings"`
+	}{Errors: []problem{}, Warnings: []problem{}}
+	configs, errs, warnings := loadForCheck(c.args)
+	result.Errors = append(result.Errors, errs...)
+	result.Warnings = append(result.Warnings, warnings...)
+	errs, warnings = graphProblems(configs)
+	result.Errors = append(result.Errors, errs...)
+	result.Warnings = append(result.Warnings, warnings...)
+	result.OK = len(result.Errors) == 0
+	if c.json {
+		out, _ := encodeJSON(result)
+		fmt.Fprintf(c.out, "%s\n", out)
+	} else {
+		printProblems(c.out, result.Errors, result.Warnings)
+		fmt.Fprintf(c.out, "%s, %s, %s\n", plural(len(configs), "good file"),
+			plural(len(result.Errors), "error"), plural(len(result.Warnings), "warning"))
+	}
+	if !result.OK {
+		return exitRefused
+	}
+	return exitDone
+}
+
+// loadForCheck loads what is named, in that order, or else the directories that a server would use.
+func loadForCheck(paths []string) (configs []*config, errs, warnings []problem) {
+	system, dirs := "", paths
+	if len(paths) == 0 {
+		dirs = configDirs(nil)
+		if d := defaultSystemDir(); d != "" {
+			if _, err := os.Stat(d); err == nil {
+				system = d
+			}
+		}
+		l := loadDirs(system, dirs)
+		return l.configs, l.errors, l.warnings
+	}
+	seen := map[string]string{}
+	for _, p := range paths {
+		var found []*config
+		info, err := os.Stat(p)
+		switch {
+		case err != nil:
+			errs = append(errs, problem{Path: p, Message: "cannot be read: " + dialReason(err)})
+			continue
+		case info.IsDir():
+			l := loadDirs("", []string{p})
+			found, errs, warnings = l.configs, append(errs, l.errors...), append(warnings, l.warnings...)
+		default:
+			conf, e, w := parseFile(p, false)
+			errs, warnings = append(errs, e...), append(warnings, w...)
+			if conf != nil && len(e) == 0 {
+				found = []*config{conf}
+			}
+		}
+		for _, conf := range found {
+			if first, ok := seen[conf.Service.Name]; ok {
+				errs = append(errs, problem{Path: conf.path, Line: 1, Column: 1,
+					Message: "`" + conf.Service.Name + "` is already in " + first})
+				continue
+			}
+			seen[conf.Service.Name] = conf.path
+			configs = append(configs, conf)
+		}
+	}
+	return configs, errs, warnings
+}
+
+// graphProblems finds cycles and the like, and warns of required names that nothing has.
+func graphProblems(configs []*config) (errs, warnings []problem) {
+	all := map[string]*config{}
+	var names []string
+	for _, conf := range configs {
+		if conf.Kind != "xinet" {
+			all[conf.Service.Name] = conf
+			names = append(names, conf.Service.Name)
+		}
+	}
+	complaints := checkGraph(all)
+	for _, n := range names {
+		at := problem{Path: all[n].path, Line: 1, Column: 1}
+		if text := complaints[n]; text != "" {
+			at.Message = text
+			errs = append(errs, at)
+		}
+		for _, r := range all[n].Dependencies.Requires {
+			if all[r] != nil {
+				continue
+			}
+			at.Message = "requires `" + r + "`, which is in none of the files"
+			if near := nearest(r, names); near != "" {
+				at.Message += "; did you mean `" + near + "`?"
+			}
+			warnings = append(warnings, at)
+		}
+	}
+	return errs, warnings
+}
+
+// --- commands about the server, and the rest ---
+
+func cmdPing(c *cli) int {
+	type ping struct {
+		Version, Mode string
+		PID           int
+		UptimeMS      int64 `json:"uptime_ms"`
+	}
+	return simple(c, "system.ping", nil, func(p ping) int {
+		fmt.Fprintf(c.out, "zinit %s answers: pid %d, up %s, %s\n", visible(p.Version), p.PID, people(millis(p.UptimeMS)), visible(p.Mode))
+		return exitDone
+	})
+}
+
+func cmdInfo(c *cli) int {
+	type info struct {
+		Version, Mode, Socket, Kernel string
+		Cgroup                        any
+		PID                           int
+		StartedMS                     int64    `json:"started_ms"`
+		ConfigDirs                    []string `json:"config_dirs"`
+		Degraded                      []string
+	}
+	return simple(c, "system.info", nil, func(i info) int {
+		rows := [][2]string{{"version", i.Version}, {"mode", i.Mode}, {"pid", strconv.Itoa(i.PID)},
+			{"started", clock(i.StartedMS, time.DateTime)}, {"socket", firstSet(i.Socket, c.server.path)},
+			{"services", strings.Join(i.ConfigDirs, ", ")}, {"kernel", i.Kernel}}
+		if i.Cgroup != nil {
+			rows = append(rows, [2]string{"cgroup", fmt.Sprint(i.Cgroup)})
+		}
+		for _, d := range i.Degraded {
+			rows = append(rows, [2]string{"missing", d})
+		}
+		for _, r := range rows {
+			if r[1] != "" {
+				fmt.Fprintf(c.out, "%-9s %s\n", r[0], visible(r[1]))
+			}
+		}
+		return exitDone
+	})
+}
+
+func cmdShutdown(c *cli) int { return c.goDown("system.shutdown") }
+func cmdPoweroff(c *cli) int { return c.goDown("system.poweroff") }
+func cmdReboot(c *cli) int   { return c.goDown("system.reboot") }
+func cmdHalt(c *cli) int     { return c.goDown("system.halt") }
+
+// goDown asks for a shutdown and waits until the server is gone. A server that goes before it has answered has done what was asked.
+func (c *cli) goDown(method string) int {
+	raw, err := c.call(method, nil, nil)
+	var lost *lostError
+	if err != nil && !errors.As(err, &lost) {
+		return c.fail("", err)
+	}
+	if c.json && raw != nil {
+		c.printJSON(true, []json.RawMessage{raw})
+	}
+	if lost != nil {
+		return exitDone
+	}
+	return c.waitGone()
+}
+
+// cmdCall makes any call; there is no telling how long it takes.
+func cmdCall(c *cli) int {
+	var p any
+	if len(c.args) > 1 {
+		if !json.Valid([]byte(c.args[1])) {
+			return c.misuse("the parameters are no JSON: %s", c.args[1])
+		}
+		p = json.RawMessage(c.args[1])
+	}
+	raw, err := c.patient(c.args[0], p)
+	if err != nil {
+		return c.fail("", err)
+	}
+	return c.printRaw(raw)
+}
+
+// printRaw prints a result that has no shape of its own for people: indented JSON.
+func (c *cli) printRaw(raw json.RawMessage) int {
+	var b bytes.Buffer
+	if c.json || json.Indent(&b, raw, "", "  ") != nil {
+		c.printJSON(true, []json.RawMessage{raw})
+		return exitDone
+	}
+	c.printWhole(b.String())
+	return exitDone
+}
+
+func cmdDiscover(c *cli) int {
+	raw, err := c.call("rpc.discover", nil, nil)
+	if err != nil {
+		return c.fail("", err)
+	}
+	return c.printRaw(raw)
+}
+
+// cmdNames prints names for completion. It runs at a Tab: nothing to complete is no error.
+func cmdNames(c *cli) int {
+	var names []string
+	if _, err := c.call("service.list", nil, &names); err != nil {
+		return exitNoServer
+	}
+	for _, n := range names {
+		fmt.Fprintln(c.out, n)
+	}
+	return exitDone
+}
+
+// cmdProbe runs one check from here: for HEALTHCHECK in images that have no curl.
+func cmdProbe(c *cli) int {
+	def := &healthDef{Timeout: 5 * time.Second}
+	if c.timeout > 0 {
+		def.Timeout = c.timeout
+	}
+	kind, rest, _ := strings.Cut(c.args[0], ":")
+	switch {
+	case kind == "tcp" && strings.Contains(rest, ":"):
+		def.Type, def.Target = "tcp", rest
+	case kind == "unix" && strings.HasPrefix(rest, "/"):
+		def.Type, def.Target = "tcp", rest
+	case kind == "http" && len(rest) > 2:
+		def.Type, def.Target = "http", c.args[0]
+	default:
+		return c.misuse("bad target `%s`: tcp:HOST:PORT, http://HOST[:PORT]/PATH or unix:/PATH", c.args[0])
+	}
+	err := check(def, nil)
+	if c.json {
+		out, _ := encodeJSON(map[string]any{"ok": err == nil, "error": errorText(err)})
+		fmt.Fprintf(c.out, "%s\n", out)
+	}
+	if err != nil {
+		errorf("%s: %v", c.args[0], err)
+		return exitNotRunning
+	}
+	if !c.json {
+		fmt.Fprintln(c.out, "ok")
+	}
+	return exitDone
+}
+
+func errorText(err error) any {
+	if err == nil {
+		return nil
+	}
+	return err.Error()
+}
+
+// --- completion ---
+
+func cmdCompletion(c *cli) int {
+	switch c.args[0] {
+	case "bash":
+		c.completeBash()
+	case "zsh":
+		fmt.Fprint(c.out, "#compdef zinit\nautoload -U +X bashcompinit && bashcompinit\n")
+		c.completeBash()
+	case "fish":
+		c.completeFish()
+	default:
+		return c.misuse("no completion for `%s`: bash, zsh or fish", c.args[0])
+	}
+	return exitDone
+}
+
+// visibleCommands are the rows that people are shown.
+func (c *cli) visibleCommands() []command {
+	return slices.DeleteFunc(slices.Clone(c.table), func(cmd command) bool { return cmd.group == "" })
+}
+
+// completesTo says what the positional words of a command can be: "service", "file", or the words themselves.
+func (c *cli) completesTo(cmd *command) string {
+	word := strings.Trim(strings.SplitN(cmd.args+" ", " ", 2)[0], "[].")
+	switch word {
+	case "NAME":
+		return "service"
+	case "FILE", "PATH":
+		return "file"
+	case "SHELL":
+		return "bash zsh fish"
+	case "COMMAND":
+		return strings.Join(c.commandNames(), " ")
+	}
+	return ""
+}
+
+func (c *cli) commandNames() []string {
+	var names []string
+	for _, cmd := range c.visibleCommands() {
+		names = append(append(names, cmd.name), cmd.aliases...)
+	}
+	return names
+}
+
+func flagWords(flags []commandFlag) string {
+	var words []string
+	for _, f := range flags {
+		words = append(words, "--"+f.name)
+	}
+	return strings.Join(words, " ")
+}
+
+func (c *cli) completeBash() {
+	w := c.out
+	fmt.Fprint(w, `_zinit() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= words= files= i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --socket|--timeout) ((i++)) ;;
+      -*) ;;
+      *) cmd=${COMP_WORDS[i]}; break ;;
+    esac
+  done
+  case $cmd:$prev in
+`)
+	fmt.Fprint(w, "    *:--socket) files=1 ;;\n")
+	for _, cmd := range c.visibleCommands() {
+		for _, f := range cmd.flags {
+			if f.values != "" {
+				fmt.Fprintf(w, "    %s:--%s) words='%s' ;;\n", cmd.name, f.name, f.values)
+			}
+		}
+	}
+	fmt.Fprintf(w, "    *) case $cmd in\n      '') words='%s %s' ;;\n", strings.Join(c.commandNames(), " "), flagWords(globalFlags()))
+	for _, cmd := range c.visibleCommands() {
+		names := strings.Join(append([]string{cmd.name}, cmd.aliases...), "|")
+		to, words := c.completesTo(&cmd), flagWords(append(cmd.flags, globalFlags()...))
+		switch to {
+		case "service":
+			fmt.Fprintf(w, "      %s) words=\"%s $(zinit __names 2>/dev/null)\" ;;\n", names, words)
+		case "file":
+			fmt.Fprintf(w, "      %s) words='%s' files=1 ;;\n", names, words)
+		default:
+			fmt.Fprintf(w, "      %s) words='%s' ;;\n", names, strings.TrimSpace(to+" "+words))
+		}
+	}
+	fmt.Fprint(w, `    esac ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  [ -n "$files" ] && COMPREPLY+=($(compgen -f -- "$cur"))
+  return 0
+}
+complete -o filenames -F _zinit zinit
+`)
+}
+
+// fishQuote puts a text in single quotes of fish, where only \ and ' are special.
+func fishQuote(s string) string {
+	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
+}
+
+func (c *cli) completeFish() {
+	w := c.out
+	fmt.Fprint(w, "complete -c zinit -f\n")
+	line := func(when string, f commandFlag) {
+		fmt.Fprintf(w, "complete -c zinit%s -l %s -d %s", when, f.name, fishQuote(f.help))
+		if f.short != 0 {
+			fmt.Fprintf(w, " -s %c", f.short)
+		}
+		switch {
+		case f.values != "":
+			fmt.Fprintf(w, " -xa '%s'", f.values)
+		case f.arg != "":
+			fmt.Fprint(w, " -r -F")
+		}
+		fmt.Fprintln(w)
+	}
+	for _, f := range globalFlags() {
+		line("", f)
+	}
+	for _, cmd := range c.visibleCommands() {
+		fmt.Fprintf(w, "complete -c zinit -n __fish_use_subcommand -a %s -d %s\n", cmd.name, fishQuote(cmd.help))
+		when := " -n '__fish_seen_subcommand_from " + strings.Join(append([]string{cmd.name}, cmd.aliases...), " ") + "'"
+		for _, f := range cmd.flags {
+			line(when, f)
+		}
+		switch to := c.completesTo(&cmd); to {
+		case "":
+		case "service":
+			fmt.Fprintf(w, "complete -c zinit%s -a '(zinit __names 2>/dev/null)'\n", when)
+		case "file":
+			fmt.Fprintf(w, "complete -c zinit%s -F\n", when)
+		default:
+			fmt.Fprintf(w, "complete -c zinit%s -a '%s'\n", when, to)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+// journey_test.go drives the real program with real services, from the outside: what a user does, and what a user sees.
+
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a running `zinit server` with its own directories.
+type server struct {
+	t      *testing.T
+	dir    string
+	socket string
+	cmd    *exec.Cmd
+	out    *os.File
+	ended  chan error
+}
+
+// startServer runs the program on services written as NAME -> text, and waits until it answers. It is killed at the end of the test.
+func startServer(t *testing.T, services map[string]string, args ...string) *server {
+	t.Helper()
+	dir := shortDir(t)
+	s := &server{t: t, dir: dir, socket: filepath.Join(dir, "s.sock")}
+	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range services {
+		s.write(name, text)
+	}
+	s.run(args...)
+	return s
+}
+
+// shortDir is a directory whose path is short enough for a socket in it, and open to other users.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func (s *server) run(args ...string) {
+	s.t.Helper()
+	out, err := os.Create(filepath.Join(s.dir, "server.log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.out = out
+	s.cmd = exec.Command(zinitBinary(s.t), append([]string{"server", "--socket", s.socket, "--config-dir", filepath.Join(s.dir, "services")}, args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(s.cmd, s.ended)
+	s.t.Cleanup(func() {
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-s.ended:
+		case <-time.After(40 * time.Second):
+			_ = s.cmd.Process.Kill()
+		}
+		if s.t.Failed() {
+			text, _ := os.ReadFile(out.Name())
+			s.t.Logf("the server said:\n%s", text)
+		}
+	})
+	eventually(s.t, "the server answers", func() bool {
+		c, err := net.Dial("unix", s.socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (s *server) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "services", name+".toml"), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// zinit runs a command as a user would and returns what it printed and its exit code.
+func (s *server) zinit(args ...string) (string, int) {
+	s.t.Helper()
+	cmd := exec.Command(zinitBinary(s.t), append([]string{"--socket", s.socket}, args...)...)
+	out, err := cmd.CombinedOutput()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		s.t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// ok runs a command that must succeed.
+func (s *server) ok(args ...string) string {
+	s.t.Helper()
+	out, code := s.zinit(args...)
+	if code != 0 {
+		s.t.Fatalf("zinit %s: exit code %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// status is service.status_full of one service.
+func (s *server) status(name string) serviceStatusFull {
+	s.t.Helper()
+	var st serviceStatusFull
+	out, code := s.zinit("--json", "status", name)
+	if err := json.Unmarshal([]byte(out), &st); err != nil {
+		s.t.Fatalf("status %s (exit code %d): %v\n%s", name, code, err, out)
+	}
+	return st
+}
+
+// is waits until all these services are in a state.
+func (s *server) is(state string, names ...string) {
+	s.t.Helper()
+	for _, n := range names {
+		within(s.t, 40*time.Second, n+" is "+state, func() bool { return s.status(n).State == state })
+	}
+}
+
+// stop ends the server as its user does, and fails the test when that takes longer than limit.
+func (s *server) stop(limit time.Duration) {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+		s.ended <- nil
+	case <-time.After(limit):
+		s.t.Fatalf("the server did not end within %v", limit)
+	}
+}
+
+// needs skips a test where a program is missing.
+func needs(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			skip(t, "no "+p+" on this machine")
+		}
+	}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// alive says whether a process with this pid exists and is no zombie.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	return !strings.Contains(string(text[strings.LastIndexByte(string(text), ')'):]), " Z ")
+}
+
+// TestStack runs PostgreSQL, Redis and nginx the way a small product would, and everything that happens to them in a life.
+func TestStack(t *testing.T) {
+	needs(t, "redis-server", "nginx")
+	pg, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if len(pg) == 0 {
+		skip(t, "no PostgreSQL on this machine")
+	}
+	if os.Getuid() != 0 {
+		skip(t, "PostgreSQL runs as another user, which only root can switch to")
+	}
+	if _, err := user.Lookup("postgres"); err != nil {
+		skip(t, "no user postgres")
+	}
+	dir := shortDir(t)
+	db, cache, web := freePort(t), freePort(t), freePort(t)
+	page := filepath.Join(dir, "page")
+	nginx := filepath.Join(dir, "nginx.conf")
+	conf := fmt.Sprintf("daemon off; pid %s/nginx.pid; error_log stderr; events {} http { access_log off; server { listen 127.0.0.1:%d; root %s; } }", dir, web, page)
+	for path, text := range map[string]string{nginx: conf, filepath.Join(page, "index.html"): "hello\n"} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := filepath.Join(dir, "pg")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("chown", "postgres", data).CombinedOutput(); err != nil {
+		t.Fatal(string(out))
+	}
+	psql := fmt.Sprintf("%s/psql -h 127.0.0.1 -p %d -U postgres", pg[len(pg)-1], db)
+	quick := "\n[lifecycle]\nrestart_delay_ms = 100\n"
+	s := startServer(t, map[string]string{
+		"initdb": fmt.Sprintf("[service]\nexec = \"%s/initdb -D %s -U postgres -A trust\"\nuser = \"postgres\"\noneshot = true\n", pg[len(pg)-1], data),
+		"db": fmt.Sprintf("[service]\nexec = \"%s/postgres -D %s -p %d -h 127.0.0.1 -k %s\"\nuser = \"postgres\"\nports = [%d]\n[dependencies]\nrequires = [\"initdb\"]\n"+
+			"[health]\ntype = \"tcp\"\ntarget = \"127.0.0.1:%d\"\n[lifecycle]\nrestart_delay_ms = 100\nstop_signal = \"SIGINT\"\n", pg[len(pg)-1], data, db, data, db, db),
+		"schema":  fmt.Sprintf("[service]\nexec = '%s -v ON_ERROR_STOP=1 -c \"create table if not exists visits(n int)\"'\noneshot = true\n[dependencies]\nrequires = [\"db\"]\n", psql) + quick,
+		"cache":   fmt.Sprintf("[service]\nexec = \"redis-server --port %d --save ''\"\n[health]\ntype = \"tcp\"\ntarget = \"localhost:%d\"\n", cache, cache) + quick,
+		"web":     fmt.Sprintf("[service]\nexec = \"nginx -c %s\"\n[dependencies]\nrequires = [\"db\", \"schema\", \"cache\"]\n[health]\ntype = \"http\"\ntarget = \"http://127.0.0.1:%d/\"\n", nginx, web) + quick,
+		"product": "[target]\ndescription = \"all of it\"\n[dependencies]\nrequires = [\"web\", \"cache\"]\n",
+	})
+	t.Log("first boot: initdb, then the database, the schema, the web server, the target")
+	s.is("running", "db", "cache", "web", "product")
+	s.is("exited", "initdb", "schema")
+	s.ok("health")
+	if out, err := exec.Command("sh", "-c", psql+" -tc 'select count(*) from visits'").CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "0" {
+		t.Fatalf("the schema is not there: %v %s", err, out)
+	}
+
+	t.Log("each is killed, and comes back; what requires it runs on")
+	for _, name := range []string{"db", "cache", "web"} {
+		before := s.status(name)
+		others := map[string]int{}
+		for _, o := range []string{"db", "cache", "web"} {
+			others[o] = s.status(o).PID
+		}
+		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		within(t, 40*time.Second, name+" is back", func() bool {
+			now := s.status(name)
+			return now.State == "running" && now.PID != before.PID && now.RestartCount > before.RestartCount
+		})
+		for o, pid := range others {
+			if now := s.status(o).PID; o != name && now != pid {
+				t.Errorf("%s was touched when %s was killed: pid %d, then %d", o, name, pid, now)
+			}
+		}
+	}
+	s.is("running", "product")
+
+	t.Log("the database is stopped: what requires it stops first, and waits for it")
+	s.ok("stop", "db", "--wait")
+	s.is("exited", "db")
+	s.is("blocked", "web", "product")
+	s.is("running", "cache")
+	if out := s.ok("why", "web"); !strings.Contains(out, "db") || !strings.Contains(out, "zinit start db") {
+		t.Errorf("why web does not name the cause and the way out:\n%s", out)
+	}
+	if out, code := s.zinit("health"); code != 3 {
+		t.Errorf("health with a blocked service: exit code %d\n%s", code, out)
+	}
+	s.ok("start", "db")
+	s.is("running", "db", "web", "product")
+
+	t.Log("a changed file counts from the next start, or at once with reload --restart")
+	s.write("cache", fmt.Sprintf("[service]\nexec = \"redis-server --port %d --save '' --databases 3\"\n[health]\ntype = \"tcp\"\ntarget = \"localhost:%d\"\n", cache, cache)+quick)
+	s.write("broken", "[service]\nexce = \"x\"\n")
+	if out, code := s.zinit("reload"); !strings.Contains(out, "exce") || !strings.Contains(out, "cache") {
+		t.Errorf("reload with a broken file beside a changed one: exit code %d\n%s", code, out)
+	}
+	old := s.status("cache")
+	if !old.ConfigChanged || old.State != "running" {
+		t.Errorf("after the reload cache is %+v", old)
+	}
+	s.ok("restart", "cache", "--wait")
+	s.is("running", "cache", "web", "product")
+	if out := commandLine(s.status("cache").PID); !strings.Contains(out, "redis-server") || s.status("cache").ConfigChanged {
+		t.Errorf("cache runs as %q, changed: %v", out, s.status("cache").ConfigChanged)
+	}
+
+	var pids []int
+	for _, name := range []string{"db", "cache", "web"} {
+		pids = append(pids, s.status(name).PID)
+	}
+	t.Log("the server is stopped: nothing is left")
+	s.stop(30 * time.Second)
+	for _, pid := range pids {
+		if alive(pid) {
+			t.Errorf("process %d (%s) is left", pid, commandLine(pid))
+		}
+	}
+}
+
+func commandLine(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))
+}

@@ -1,0 +1,342 @@
+// logs_linux_test.go tests of logs what needs Linux: full disks, terminals, owners of pipes, kills in the middle.
+
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// testDupOver makes the descriptor over a duplicate of fd.
+func testDupOver(fd, over int) error { return unix.Dup3(fd, over, 0) }
+
+// inMountNamespace runs the calling test again in a mount namespace of its own. It returns true in there.
+func inMountNamespace(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("ZINIT_TEST_MOUNTS") == t.Name() {
+		return true
+	}
+	if os.Getuid() != 0 {
+		skip(t, "a mount needs root")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "ZINIT_TEST_MOUNTS="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if err != nil && strings.Contains(err.Error(), "operation not permitted") {
+		skip(t, "unshare is not permitted here")
+	}
+	if err != nil {
+		t.Fatalf("in a mount namespace: %v\n%s", err, out)
+	}
+	return false
+}
+
+func TestRow09_FullDisk(t *testing.T) {
+	if !inMountNamespace(t) {
+		return
+	}
+	for _, format := range []string{"raw", "json", "time"} {
+		dir := filepath.Join(t.TempDir(), format)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+			t.Fatal(err)
+		}
+		fullDisk(t, dir, format)
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fullDisk fills dir by a service that logs, makes room, and sees that the file goes on.
+func fullDisk(t *testing.T, dir, format string) {
+	h := testHub(t)
+	said := captureServerLog(t)
+	path := filepath.Join(dir, "app.log")
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 32<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.configure("s", loggingDef{BufferLines: 100, File: path, MaxSize: 1 << 20, Keep: 1, Format: format}, false)
+	r := testPipes(t, h, "s")
+	for i := range 5000 {
+		fmt.Fprintf(r.stdout, "this is line %d\n", i)
+	}
+	eventually(t, "the ring has all", func() bool { l := h.tail("s", 1); return len(l) == 1 && l[0].Text == "this is line 4999" })
+	eventually(t, "the trouble is said", func() bool { return strings.Contains(said(), "no space left on device") })
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	last := 5000
+	within(t, 5*time.Second, format+" file goes on", func() bool {
+		fmt.Fprintf(r.stdout, "this is line %d\n", last)
+		last++
+		return strings.Contains(said(), "works again:")
+	})
+	r.end()
+	r.drain()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := said()
+	var lines, bytes int
+	if _, err := fmt.Sscanf(log[strings.Index(log, "works again:"):], "works again: %d lines lost (%d bytes)", &lines, &bytes); err != nil {
+		t.Fatalf("%v in %q", err, log)
+	}
+	have := strings.Count(string(b), "\n")
+	if strings.Count(log, "no space left") != 1 || have == 0 || have+lines < last-1 || have+lines > last {
+		t.Fatalf("%s: %d lines in the file and %d lost of %d; the server says %q", format, have, lines, last, log)
+	}
+	if format != "raw" {
+		for line := range strings.Lines(string(b)) {
+			if !strings.Contains(line, "this is line ") || !strings.HasSuffix(line, "\n") {
+				t.Fatalf("%s: torn line %q", format, line)
+			}
+		}
+	}
+}
+
+func TestRow17_ConsoleHangup(t *testing.T) {
+	master, slave, path := openPTY(t)
+	w := newLineWriter(slave)
+	lines := make(chan string, 64)
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			if err != nil {
+				close(lines)
+				return
+			}
+			lines <- string(buf[:n])
+		}
+	}()
+	w.add([]byte("before\n"))
+	if got := <-lines; got != "before\r\n" {
+		t.Fatalf("the terminal shows %q", got)
+	}
+	// Keep the pair alive through another descriptor, as the terminal's owner does, then hang up what we have.
+	if os.Getuid() != 0 {
+		skip(t, "vhangup of a terminal needs root")
+	}
+	if err := unix.IoctlSetInt(slave, unix.TIOCVHANGUP, 0); err != nil {
+		skip(t, "TIOCVHANGUP is not permitted: "+err.Error())
+	}
+	if _, err := unix.Write(slave, []byte("x")); err != unix.EIO {
+		t.Fatalf("a write after the hang-up of %s: %v, want EIO", path, err)
+	}
+	w.add([]byte("after\n"))
+	select {
+	case got := <-lines:
+		if !strings.HasPrefix(got, "after") {
+			t.Fatalf("the terminal shows %q", got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("nothing arrives after the hang-up")
+	}
+}
+
+func TestRow17_NoConsole(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close() // every write fails with EPIPE, and the signal must not kill us
+	lw := newLineWriter(int(w.Fd()))
+	for range 100 {
+		lw.add([]byte("nobody reads\n"))
+		lw.flush(time.Second)
+	}
+	lw.mu.Lock()
+	defer lw.mu.Unlock()
+	if lw.lost != 100 || lw.idle != nil {
+		t.Fatalf("%d lost, want 100 and no writer that tries for ever", lw.lost)
+	}
+}
+
+// openPTY makes a raw-enough terminal pair.
+func openPTY(t *testing.T) (master *os.File, slave int, path string) {
+	t.Helper()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		skip(t, "no terminals here: "+err.Error())
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = fmt.Sprintf("/dev/pts/%d", n)
+	slave, err = unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		skip(t, "no /dev/pts here: "+err.Error())
+	}
+	master = os.NewFile(uintptr(fd), "ptmx")
+	t.Cleanup(func() {
+		unix.Close(slave)
+		master.Close()
+	})
+	return master, slave, path
+}
+
+func TestPipesBelongToTheServicesUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "giving a pipe away needs root")
+	}
+	h := testHub(t)
+	lp, err := h.pipes("s", 65534, 65533)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", "echo again >/dev/stdout; echo other >/dev/stderr")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65533}}
+	cmd.Stdout, cmd.Stderr = os.NewFile(uintptr(testDup(t, lp.Out)), "o"), os.NewFile(uintptr(testDup(t, lp.Err)), "e")
+	err = cmd.Run()
+	cmd.Stdout.(*os.File).Close()
+	cmd.Stderr.(*os.File).Close()
+	lp.closeWriteEnds()
+	lp.drain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := h.tail("s", 9)
+	wantTexts(t, got, "again", "other")
+	if got[1].Stream != "stderr" {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+// TestRawFileExactlyOnceOverKill kills a process that pumps a pipe into a raw file again and again; the pipe is held here, as a keeper does.
+func TestRawFileExactlyOnceOverKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	if fd := os.Getenv("ZINIT_TEST_PUMP"); fd != "" {
+		h := newLogHub(1)
+		h.configure("s", loggingDef{BufferLines: 10, File: os.Getenv("ZINIT_TEST_LOG"), MaxSize: 100_000, Keep: 1000, Format: "raw"}, false)
+		if _, err := h.adopt("s", []logEnd{{Stream: "stdout", FD: 3}}); err != nil {
+			t.Fatal(err)
+		}
+		select {}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const total = 100_000
+	done := make(chan struct{})
+	go func() {
+		for i := range total {
+			fmt.Fprintf(w, "line %d\n", i)
+		}
+		close(done)
+	}()
+	pump := func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestRawFileExactlyOnceOverKill$")
+		cmd.Env = append(os.Environ(), "ZINIT_TEST_PUMP=3", "ZINIT_TEST_LOG="+path)
+		cmd.ExtraFiles = []*os.File{r}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	size := func() (n int64) {
+		names, _ := filepath.Glob(path + "*")
+		for _, name := range names {
+			if fi, err := os.Stat(name); err == nil {
+				n += fi.Size()
+			}
+		}
+		return n
+	}
+	kills := 0
+	for finished := false; !finished; kills++ {
+		cmd := pump()
+		before := size()
+		eventually(t, "the pump works", func() bool {
+			select {
+			case <-done:
+				finished = true
+			default:
+			}
+			return finished || size() > before+20_000
+		})
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	cmd := pump()
+	want := 0
+	for i := range total {
+		want += len(fmt.Sprintf("line %d\n", i))
+	}
+	eventually(t, "all is in the files", func() bool { return size() >= int64(want) })
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	next := 0
+	for _, part := range readAllParts(t, path) {
+		for line := range strings.Lines(string(part)) {
+			if line != fmt.Sprintf("line %d\n", next) {
+				t.Fatalf("%q where line %d should be, after %d kills", line, next, kills)
+			}
+			next++
+		}
+	}
+	if next != total || kills < 2 {
+		t.Fatalf("%d lines of %d after %d kills", next, total, kills)
+	}
+}
+
+func TestNoDescriptorStaysOpen(t *testing.T) {
+	h := testHub(t)
+	testPipes(t, h, "warm up")
+	count := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			skip(t, "no /proc")
+		}
+		return len(names)
+	}
+	before := count()
+	for range 300 {
+		r := testPipes(t, h, "s")
+		io.WriteString(r.stdout, "x\n")
+		r.end()
+		r.drain()
+	}
+	if after := count(); after > before {
+		t.Fatalf("%d descriptors before, %d after 300 runs", before, after)
+	}
+}
+
+func TestIdlePipesWakeNobody(t *testing.T) {
+	h := testHub(t)
+	for i := range 100 {
+		testPipes(t, h, fmt.Sprint(i))
+	}
+	path := filepath.Join(t.TempDir(), "app.log")
+	h.configure("0", loggingDef{BufferLines: 10, File: path, MaxSize: 1 << 20, Keep: 1, Format: "raw"}, true)
+	h.add("0", "stdout", "one line")
+	h.flushLogs(time.Second)
+	f := h.service("0").sinks.Load().file
+	f.flush(time.Second)
+	eventually(t, "no worker and no timer runs", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return !f.running && !f.watch.Stop()
+	})
+}

@@ -1,0 +1,230 @@
+// methods_test.go holds the methods to their description: the OpenRPC document is valid, and each method answers as it says.
+
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// checker validates against the part of JSON Schema draft 07 that the documents here use.
+type checker struct{ root any }
+
+func (k checker) check(schema, v any, at string) error {
+	s, ok := schema.(map[string]any)
+	if !ok {
+		return nil
+	}
+	if ref, ok := s["$ref"].(string); ok {
+		if !strings.HasPrefix(ref, "#/") {
+			return nil
+		}
+		target := k.root
+		for _, part := range strings.Split(ref[2:], "/") {
+			target = target.(map[string]any)[part]
+		}
+		if target == nil {
+			return fmt.Errorf("%s: no %s", at, ref)
+		}
+		return k.check(target, v, at)
+	}
+	if one, ok := s["oneOf"].([]any); ok {
+		var errs []error
+		for _, alt := range one {
+			if err := k.check(alt, v, at); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if len(one)-len(errs) != 1 {
+			return fmt.Errorf("%s: %d of %d alternatives fit: %v", at, len(one)-len(errs), len(one), errs)
+		}
+	}
+	if enum, ok := s["enum"].([]any); ok && !slices.ContainsFunc(enum, func(e any) bool { return reflect.DeepEqual(e, v) }) {
+		return fmt.Errorf("%s: %v is none of %v", at, v, enum)
+	}
+	if !hasType(s["type"], v) {
+		return fmt.Errorf("%s: %v is not %v", at, v, s["type"])
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return k.object(s, v, at)
+	case []any:
+		for i := range v {
+			if err := k.check(s["items"], v[i], fmt.Sprintf("%s[%d]", at, i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k checker) object(s, v map[string]any, at string) error {
+	must, _ := s["required"].([]any)
+	for _, m := range must {
+		if _, ok := v[m.(string)]; !ok {
+			return fmt.Errorf("%s: %s is missing", at, m)
+		}
+	}
+	properties, _ := s["properties"].(map[string]any)
+	patterns, _ := s["patternProperties"].(map[string]any)
+	for name, value := range v {
+		sub, known := properties[name]
+		for p, ps := range patterns {
+			if !known && regexp.MustCompile(p).MatchString(name) {
+				sub, known = ps, true
+			}
+		}
+		if more, isBool := s["additionalProperties"].(bool); !known && isBool && !more {
+			return fmt.Errorf("%s: %s is not allowed", at, name)
+		}
+		if err := k.check(sub, value, at+"."+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hasType(want, v any) bool {
+	if list, ok := want.([]any); ok {
+		return slices.ContainsFunc(list, func(w any) bool { return hasType(w, v) })
+	}
+	switch v := v.(type) {
+	case nil:
+		return want == nil || want == "null"
+	case bool:
+		return want == nil || want == "boolean"
+	case string:
+		return want == nil || want == "string"
+	case float64:
+		return want == nil || want == "number" || want == "integer" && v == math.Trunc(v)
+	case []any:
+		return want == nil || want == "array"
+	}
+	return want == nil || want == "object"
+}
+
+func parsed(t *testing.T, b []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatalf("%v in %.200s", err, b)
+	}
+	return v
+}
+
+// TestDiscover: the document is valid OpenRPC, and lists each method of the table once.
+func TestDiscover(t *testing.T) {
+	doc := parsed(t, newTestDoor(t).dial(t).call("rpc.discover", "[]"))
+	text, err := os.ReadFile("testdata/openrpc-1.3-schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := parsed(t, text)
+	if err := (checker{schema}).check(schema, doc, "document"); err != nil {
+		t.Error(err)
+	}
+	names := map[string]bool{}
+	for _, m := range doc.(map[string]any)["methods"].([]any) {
+		names[m.(map[string]any)["name"].(string)] = true
+	}
+	if table := methodTable(); len(names) != len(table) || len(names) < 44 {
+		t.Errorf("%d methods in the document, %d in the table", len(names), len(table))
+	}
+}
+
+// TestAnswers: each method answers what rpc.discover says of it, or an error that it lists.
+func TestAnswers(t *testing.T) {
+	d := newTestDoor(t)
+	c := d.dial(t)
+	doc := parsed(t, c.call("rpc.discover", "[]")).(map[string]any)
+	c.call("service.add", `{"config":{"service":{"name":"web","exec":"/bin/true","status":"stop"},"dependencies":{"requires":["base"]},"health":{"type":"tcp","target":"localhost:1"}}}`)
+	c.call("service.add", `{"config":{"target":{"name":"base","status":"stop"},"dependencies":{"wants":["web"]}}}`)
+	d.s.logs.add("web", "stdout", "hello")
+	d.pretend("web")
+	args := map[string]string{
+		"service.create": `{"config":{"target":{"name":"n1"}}}`, "service.add": `{"config":{"target":{"name":"n2"}}}`, "service.register": `{"config":{"target":{"name":"n3"}}}`,
+		"service.monitor": `{"config":{"target":{"name":"n4"}}}`, "service.set": `{"config":{"target":{"name":"n5"}}}`, "service.update": `{"config":{"target":{"name":"n4","status":"stop"}}}`,
+		"service.check": `{"config":{"service":{"name":"x"}}}`, "service.delete": `["n1"]`, "service.remove": `["n2"]`, "events.unsubscribe": `[1]`,
+		"service.start": `["base"]`, "service.stop": `["base"]`, "service.restart": `["base"]`, "service.wait": `["base","blocked",1]`,
+		"service.kill": `["base"]`, "system.shutdown": "", "service.delete_all": "", "service.stop_all": "",
+		"xinet.create": `{"config":{}}`, "xinet.register": `{"config":{}}`,
+	}
+	for _, m := range doc["methods"].([]any) {
+		m := m.(map[string]any)
+		name := m["name"].(string)
+		params, known := args[name]
+		if known && params == "" {
+			continue
+		}
+		if list := m["params"].([]any); !known {
+			params = "[]"
+			if len(list) > 0 && list[0].(map[string]any)["name"] == "name" {
+				params = `["web"]`
+			}
+		}
+		client := d.dial(t)
+		result, fail := client.try(name, params)
+		if fail != nil {
+			if !slices.ContainsFunc(m["errors"].([]any), func(e any) bool { return e.(map[string]any)["code"] == float64(fail.Code) }) {
+				t.Errorf("%s %s: %+v, which it does not list", name, params, fail)
+			}
+			continue
+		}
+		if err := (checker{doc}).check(m["result"].(map[string]any)["schema"], parsed(t, result), name); err != nil {
+			t.Errorf("%v\nin %s", err, result)
+		}
+	}
+	for _, format := range []string{"dot", "mermaid", "json"} {
+		if got := string(c.call("service.graph", `["`+format+`"]`)); !strings.Contains(got, "web") {
+			t.Errorf("graph as %s: %s", format, got)
+		}
+	}
+	if got := string(c.call("boot.analyze", `["text"]`)); !strings.Contains(got, "ready after") {
+		t.Errorf("boot.analyze as text: %s", got)
+	}
+}
+
+// pretend gives a unit the looks of one that runs and has failed before, without a process of its own.
+func (d *testDoor) pretend(name string) {
+	d.s.view(func(g *graph, now time.Time) {
+		u, code := g.unit(name), 7
+		u.pid, u.started, u.exitCode, u.lastStart = os.Getpid(), now, &code, now
+		u.bootStarting, u.bootReady = now, now
+		u.reason = &failureReason{Type: "exit_code", Code: 7, CodeKnown: true}
+		u.restartDue = now.Add(time.Hour)
+	})
+}
+
+// TestReasons: each type of reason is written as its schema says.
+func TestReasons(t *testing.T) {
+	schema := parsed(t, mustJSON(reasonSchema()))
+	for _, r := range wireReasonMembers {
+		for _, known := range []bool{false, true} {
+			w := wireReasonOf(&failureReason{Type: r.kind, Code: 2, CodeKnown: known, Signal: 9, Attempts: 3, LastError: "e", Service: "s", Message: "m", Dependency: "d"})
+			if err := (checker{}).check(schema, parsed(t, w.appendJSON(nil)), r.kind); err != nil {
+				t.Error(err)
+			}
+			var back wireReason
+			if err := json.Unmarshal(w.appendJSON(nil), &back); err != nil || back.String() != w.String() {
+				t.Errorf("%s: %v: %q, want %q", r.kind, err, back.String(), w.String())
+			}
+		}
+	}
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

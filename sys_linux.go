@@ -1,0 +1,744 @@
+// sys_linux.go holds the calls that only Linux has, and nothing that decides.
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// --- logs ---
+
+// logSplices says that bytes can go from a pipe into a file without passing through us.
+const logSplices = true
+
+const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
+func logNewPipe(uid, gid int) (r, w int, err error) {
+	var fds [2]int
+	if err = unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return -1, -1, os.NewSyscallError("pipe2", err)
+	}
+	r, w = fds[0], fds[1]
+	if err = logSetNonblock(r); err == nil && (uid >= 0 || gid >= 0) {
+		err = os.NewSyscallError("fchown of a log pipe", unix.Fchown(w, uid, gid))
+	}
+	if err != nil {
+		unix.Close(r)
+		unix.Close(w)
+		return -1, -1, err
+	}
+	return r, w, nil
+}
+
+// logSetNonblock changes the open file behind fd; the other end of a pipe is not touched.
+func logSetNonblock(fd int) error {
+	return os.NewSyscallError("fcntl of a log pipe", unix.SetNonblock(fd, true))
+}
+
+// logRead reads what is there; n is 0 when nothing is. eof: nothing will ever come.
+func logRead(fd int, b []byte) (n int, eof bool) {
+	for {
+		n, err := unix.Read(fd, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return 0, false
+		case err != nil || n == 0:
+			return 0, true
+		}
+		return n, false
+	}
+}
+
+// logWrite writes all of b, and waits for that also if fd is non-blocking. n is what was written before an error.
+func logWrite(fd int, b []byte) (n int, err error) {
+	for n < len(b) {
+		k, err := unix.Write(fd, b[n:])
+		if k > 0 {
+			n += k
+			continue
+		}
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+			if err != nil && err != unix.EINTR {
+				return n, err
+			}
+		case nil:
+			return n, unix.EIO
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func logClose(fd int) { _ = unix.Close(fd) }
+
+// logGrow asks for a larger pipe; a refusal does not matter.
+func logGrow(fd, size int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, size) }
+
+// logSameFile says whether two descriptors lead to the same pipe, terminal or file.
+func logSameFile(a, b int) bool {
+	var x, y unix.Stat_t
+	return unix.Fstat(a, &x) == nil && unix.Fstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+}
+
+// logReopen opens the terminal of fd again after a hang-up, in the place of fd and without making it the controlling one.
+func logReopen(fd int) error {
+	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return err
+	}
+	var old, now unix.Stat_t
+	if unix.Fstat(fd, &old) != nil || unix.Stat(path, &now) != nil || old.Mode&unix.S_IFMT != unix.S_IFCHR || old.Rdev != now.Rdev {
+		return unix.ENOTTY
+	}
+	n, err := unix.Open(path, unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(n)
+	return unix.Dup3(n, fd, 0)
+}
+
+// logLinks is the number of names of a file.
+func logLinks(fi os.FileInfo) uint64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink)
+	}
+	return 0
+}
+
+// logInner is the pipe into which tee(2) copies what lies in a service's pipe. It is empty between uses.
+type logInner struct{ r, w int }
+
+func (in *logInner) close() {
+	if in.w > 0 {
+		unix.Close(in.r)
+		unix.Close(in.w)
+	}
+	*in = logInner{}
+}
+
+// peek shows the first bytes in the pipe fd without taking them out, at sc.buf[maxLine:]. eof: it is empty and has no writer.
+func (sc *scratch) peek(fd int) (b []byte, eof bool, err error) {
+	if sc.inner.w == 0 {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			return nil, false, os.NewSyscallError("pipe2", err)
+		}
+		sc.inner = logInner{fds[0], fds[1]}
+		logGrow(sc.inner.w, 4*batchMax)
+	}
+	var n int64
+	for {
+		n, err = unix.Tee(fd, sc.inner.w, batchMax, unix.SPLICE_F_NONBLOCK)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err == unix.EAGAIN {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, os.NewSyscallError("tee", err)
+	}
+	b = sc.buf[maxLine : maxLine+int(n)]
+	for got := 0; got < len(b); {
+		k, _ := logRead(sc.inner.r, b[got:])
+		if k == 0 {
+			sc.inner.close()
+			return nil, false, errors.New("the inner pipe lost bytes")
+		}
+		got += k
+	}
+	return b, n == 0, nil
+}
+
+// logSplice moves the first n bytes of a pipe to the end of a file. Each byte is in one of the two at any time, see splice(2).
+func logSplice(pipe int, file *os.File, n int) (done int, err error) {
+	fd := int(file.Fd())
+	for done < n {
+		k, err := unix.Splice(pipe, nil, fd, nil, n-done, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		switch {
+		case k > 0:
+			done += int(k)
+		case err == unix.EINTR:
+		case err == unix.EINVAL && done == 0:
+			return 0, errUnspliced
+		case err == nil || err == unix.EAGAIN:
+			return done, errSuperseded // somebody took the bytes
+		default:
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// logPoller waits for all pipes in one epoll set, which itself is watched by the runtime's poller: no thread, no wake-up when idle.
+type logPoller struct {
+	fd   int
+	file *os.File
+}
+
+func newLogPoller() (*logPoller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile polls non-blocking descriptors only
+		unix.Close(fd)
+		return nil, err
+	}
+	return &logPoller{fd, os.NewFile(uintptr(fd), "log pipes")}, nil
+}
+
+func (lp *logPoller) watch(fd int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(lp.fd, unix.EPOLL_CTL_ADD, fd, &ev))
+}
+
+func (lp *logPoller) ignore(fd int) { _ = unix.EpollCtl(lp.fd, unix.EPOLL_CTL_DEL, fd, nil) }
+
+// run calls ready for each readable pipe, in turns, until the poller is closed.
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
+	rc, err := lp.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	sc := newScratch()
+	events := make([]unix.EpollEvent, 128)
+	for {
+		n := 0
+		if err := rc.Read(func(uintptr) bool {
+			n, _ = unix.EpollWait(lp.fd, events, 0)
+			return n > 0
+		}); err != nil {
+			return
+		}
+		for _, ev := range events[:n] {
+			ready(int(ev.Fd), sc)
+		}
+	}
+}
+
+func (lp *logPoller) close() { lp.file.Close() }
+
+// --- rpc ---
+
+// peerOf asks the kernel who is at the other end of a Unix socket: SO_PEERCRED and SO_PEERGROUPS of socket(7).
+func peerOf(sock *net.UnixConn) (p peer) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return p
+	}
+	raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil {
+			return
+		}
+		p = peer{known: true, pid: int(cred.Pid), uid: int(cred.Uid), groups: []int{int(cred.Gid)}}
+		var groups [1024]uint32
+		size := uint32(unsafe.Sizeof(groups))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&groups)), uintptr(unsafe.Pointer(&size)), 0)
+		if errno != 0 {
+			return
+		}
+		for _, g := range groups[:size/4] {
+			p.groups = append(p.groups, int(g))
+		}
+	})
+	return p
+}
+
+// kernelName is what uname(2) says.
+func kernelName() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+}
+
+// readNow reads from a descriptor in non-blocking mode.
+func readNow(fd uintptr, b []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Read(int(fd), b); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// writeNow writes to a descriptor in non-blocking mode.
+func writeNow(fd uintptr, b []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Write(int(fd), b); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// hungUp says whether the peer has closed both directions (POLLHUP of poll(2)), not only its own.
+func hungUp(fd uintptr) bool {
+	p := []unix.PollFd{{Fd: int32(fd)}}
+	_, err := unix.Poll(p, 0)
+	return err != nil && err != unix.EINTR || p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+}
+
+// lockDir keeps other servers from binding in the same directory at the same time, for at most two seconds: anybody who may read a
+// directory may also lock it, so a lock that does not come is done without.
+func lockDir(dir string) (unlock func()) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return func() {}
+	}
+	for range 40 {
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return func() { f.Close() }
+}
+
+// --- proc ---
+
+// maskedAtStart says that whoever started us blocked signals: then the mask must be emptied around each fork.
+var maskedAtStart atomic.Bool
+
+// sysChildDefaults makes sure that children get default signal dispositions, an empty mask and none of our descriptors, whatever we
+// inherited ourselves. Go resets in a child only what it handles, so a signal that came to us ignored must be handled first.
+func sysChildDefaults() {
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	swallow := make(chan os.Signal, 1)
+	for sig := 1; sig <= 64; sig++ {
+		// struct sigaction of the kernel: handler first; its other three fields fit in what follows.
+		var action [8]uintptr
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
+		if errno != 0 || action[0] != 1 /* SIG_IGN */ {
+			continue
+		}
+		if sig >= 32 && sig <= 34 { // not for programs, so Notify does not know them
+			var deflt [8]uintptr
+			_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&deflt)), 0, 8, 0, 0)
+			continue
+		}
+		signal.Notify(swallow, syscall.Signal(sig))
+	}
+	var mask unix.Sigset_t
+	if unix.PthreadSigmask(unix.SIG_BLOCK, nil, &mask) == nil && mask != (unix.Sigset_t{}) {
+		maskedAtStart.Store(true)
+	}
+}
+
+// sysReaper makes us the parent of orphans (prctl(2), PR_SET_CHILD_SUBREAPER) and has SIGCHLD reported to events.
+func sysReaper(events chan os.Signal) {
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	signal.Notify(events, unix.SIGCHLD)
+}
+
+func sysReaperEnd(events chan os.Signal) { signal.Stop(events) }
+
+// sysFork executes sp in a new session. sibling: as a child of our own parent (CLONE_PARENT), with a pidfd; else the pidfd is -1.
+func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
+	pidfd = -1
+	sys := syscall.SysProcAttr{Setsid: true}
+	if sibling {
+		sys.Cloneflags, sys.PidFD = unix.CLONE_PARENT, &pidfd
+	}
+	if uid, gid, groups, switched := sp.ids(); switched {
+		sys.Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
+	}
+	if maskedAtStart.Load() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var none, old unix.Sigset_t
+		if unix.PthreadSigmask(unix.SIG_SETMASK, &none, &old) == nil {
+			defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }()
+		}
+	}
+	pid, err = syscall.ForkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
+	return pid, pidfd, err
+}
+
+// sysWait reaps one child that ended, any; pid 0 or less when there is none now. It never blocks.
+func sysWait() (pid int, status uint32) { return sysWaitFor(-1) }
+
+// sysWaitFor is sysWait for one pid: 0 it runs, negative it is no child.
+func sysWaitFor(pid int) (int, uint32) {
+	var status uint32
+	for {
+		got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)), unix.WNOHANG, 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(got), status
+		case unix.EINTR:
+		default:
+			return -1, 0
+		}
+	}
+}
+
+func sysKill(pid, sig int) error { return unix.Kill(pid, syscall.Signal(sig)) }
+
+func sysClose(fd int) error { return unix.Close(fd) }
+
+// pidfdGroup is PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9): the signal goes to the group, and to no later one with the same number.
+const pidfdGroup = 1 << 2
+
+// sysKillGroup signals the process group pgid. With the pidfd of its leader it cannot meet a reused number.
+func sysKillGroup(pgid, pidfd, sig int) error {
+	if pidfd >= 0 {
+		err := unix.PidfdSendSignal(pidfd, syscall.Signal(sig), nil, pidfdGroup)
+		if err == nil || err == unix.ESRCH {
+			return err
+		}
+		if err := unix.PidfdSendSignal(pidfd, 0, nil, 0); err == unix.ESRCH {
+			return err
+		}
+	}
+	return unix.Kill(-pgid, syscall.Signal(sig))
+}
+
+// sysKillOne signals one process if it is still the one we know; kernels without pidfd leave a window of microseconds.
+func sysKillOne(k kin, sig int) error {
+	fd, err := unix.PidfdOpen(k.pid, 0)
+	if err == unix.ESRCH {
+		return err
+	}
+	if err == nil {
+		defer unix.Close(fd)
+	}
+	st, statErr := readStat(k.pid)
+	if statErr != nil || st.Start != k.start {
+		return unix.ESRCH
+	}
+	if err == nil {
+		return unix.PidfdSendSignal(fd, syscall.Signal(sig), nil, 0)
+	}
+	return unix.Kill(k.pid, syscall.Signal(sig))
+}
+
+// sysPidfd opens a descriptor that means this process and no later one with its pid.
+func sysPidfd(pid int) (int, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err == unix.EINVAL { // before Linux 5.10
+		fd, err = unix.PidfdOpen(pid, 0)
+	}
+	if err != nil {
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sysPidfdAlive says whether the process has not ended.
+func sysPidfdAlive(pidfd int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n == 0
+}
+
+// pidWatch waits for the end of any number of processes with one descriptor: an epoll instance that the Go poller waits for, so that no thread does.
+type pidWatch struct {
+	ep   int
+	file *os.File
+}
+
+// newPidWatch reports each pidfd whose process ended once, from one goroutine.
+func newPidWatch(ended func(pidfd int)) (*pidWatch, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(ep, true); err != nil {
+		return nil, errors.Join(err, unix.Close(ep))
+	}
+	w := &pidWatch{ep: ep, file: os.NewFile(uintptr(ep), "pidfds")}
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, w.file.Close())
+	}
+	background("pidfds", func() {
+		events := make([]unix.EpollEvent, 64)
+		_ = raw.Read(func(uintptr) bool {
+			for {
+				n, err := unix.EpollWait(ep, events, 0)
+				if n <= 0 && err != unix.EINTR {
+					return false // wait for more, until the file is closed
+				}
+				for _, e := range events[:max(n, 0)] {
+					ended(int(e.Fd))
+				}
+			}
+		})
+	})
+	return w, nil
+}
+
+func (w *pidWatch) add(pidfd int) error {
+	return unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, pidfd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(pidfd)})
+}
+
+func (w *pidWatch) close() { _ = w.file.Close() }
+
+// procPath is /proc/PID/… without the formatting machinery: it is on the way of every stop.
+func procPath(pid int, rest string) string {
+	b := make([]byte, 0, 40)
+	b = append(b, "/proc/"...)
+	b = strconv.AppendInt(b, int64(pid), 10)
+	return string(append(b, rest...))
+}
+
+// readSmall reads a file of /proc without the poller and allocations of package os.
+func readSmall(name string, buf []byte) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n := 0
+	for {
+		if n == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
+		}
+		got, err := unix.Read(fd, buf[n:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, err
+		case got == 0:
+			return buf[:n], nil
+		default:
+			n += got
+		}
+	}
+}
+
+// childrenFile says whether the kernel has /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN).
+var childrenFile = sync.OnceValue(func() bool {
+	return unix.Access(procPath(os.Getpid(), "/task/"+strconv.Itoa(os.Getpid())+"/children"), unix.R_OK) == nil
+})
+
+// sysChildren appends the children of pid, of all its threads. One thread is the common case and costs four calls.
+func sysChildren(dst []int, pid int) []int {
+	if !childrenFile() {
+		return childrenByScan(dst, pid)
+	}
+	var stack [512]byte
+	task := procPath(pid, "/task/")
+	var st unix.Stat_t
+	if unix.Stat(task, &st) != nil {
+		return dst
+	}
+	if st.Nlink == 3 { // ., .. and one thread: the first
+		data, _ := readSmall(task+strconv.Itoa(pid)+"/children", stack[:])
+		return appendInts(dst, data)
+	}
+	for _, tid := range numericNames(task) {
+		data, _ := readSmall(task+strconv.Itoa(tid)+"/children", stack[:])
+		dst = appendInts(dst, data)
+	}
+	return dst
+}
+
+// sysOrphans lists the children of pid among which are all that it inherited: the kernel gives orphans to the first living thread
+// (find_alive_thread in kernel/exit.c), which in a Go program is the main one. One file instead of one per thread, after every end of a service.
+func sysOrphans(pid int) []int {
+	if !childrenFile() {
+		return childrenByScan(nil, pid)
+	}
+	data, _ := readSmall(procPath(pid, "/task/"+strconv.Itoa(pid)+"/children"), make([]byte, 1024))
+	return appendInts(nil, data)
+}
+
+// childrenByScan looks through all processes, for kernels without the children file.
+func childrenByScan(dst []int, pid int) []int {
+	for _, other := range sysAllPids() {
+		if st, err := readStat(other); err == nil && st.PPID == pid {
+			dst = append(dst, other)
+		}
+	}
+	return dst
+}
+
+func appendInts(dst []int, data []byte) []int {
+	n, in := 0, false
+	for _, c := range data {
+		switch {
+		case c >= '0' && c <= '9':
+			n, in = n*10+int(c-'0'), true
+		case in:
+			dst, n, in = append(dst, n), 0, false
+		}
+	}
+	return dst
+}
+
+// numericNames lists the entries of a directory of /proc that are numbers.
+func numericNames(dir string) []int {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var numbers []int
+	var names []string
+	for buf := make([]byte, 4096); ; {
+		n, err := unix.ReadDirent(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return numbers
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names[:0])
+		for _, name := range names {
+			if n, err := strconv.Atoi(name); err == nil {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+}
+
+func sysAllPids() []int { return numericNames("/proc") }
+
+const (
+	userHZ      = 100        // ticks per second in /proc, the same on all systems of ours
+	flagKthread = 0x00200000 // PF_KTHREAD of linux/sched.h
+)
+
+// readStat reads /proc/PID/stat (proc_pid_stat(5)). The name in parentheses may contain anything, also parentheses.
+func readStat(pid int) (procStat, error) {
+	var stack [1024]byte
+	data, err := readSmall(procPath(pid, "/stat"), stack[:])
+	if err != nil {
+		return procStat{}, err
+	}
+	left, right := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
+	if left < 0 || right < left || right+2 >= len(data) {
+		return procStat{}, unix.EINVAL
+	}
+	st := procStat{PID: pid, Comm: string(data[left+1 : right]), State: data[right+2]}
+	var field [24]uint64 // field[0] is number 3 of the manual
+	rest := data[right+2:]
+	for i := range field {
+		word, after, _ := bytes.Cut(rest, []byte{' '})
+		rest = after
+		for _, c := range word {
+			if c >= '0' && c <= '9' {
+				field[i] = field[i]*10 + uint64(c-'0')
+			}
+		}
+	}
+	st.PPID, st.PGID, st.Session = int(field[1]), int(field[2]), int(field[3])
+	st.Kernel = field[6]&flagKthread != 0
+	st.CPU = time.Duration(field[11]+field[12]) * (time.Second / userHZ)
+	st.Threads, st.Start = int(field[17]), field[19]
+	st.Memory = int64(field[21]) * int64(os.Getpagesize())
+	return st, nil
+}
+
+// sysAge is the time since a start time of readStat, which counts from boot, suspension included.
+func sysAge(start uint64) time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return 0
+	}
+	return max(0, time.Duration(now.Nano())-time.Duration(start)*(time.Second/userHZ))
+}
+
+// sysEnviron reads the environment that a process was executed with; it blocks on the lock of its memory.
+func sysEnviron(pid int) []byte {
+	data, _ := readSmall(procPath(pid, "/environ"), make([]byte, 8192))
+	return data
+}
+
+// sysCmdline reads the arguments of a process, NUL-separated; it blocks like sysEnviron.
+func sysCmdline(pid int) []byte {
+	data, _ := readSmall(procPath(pid, "/cmdline"), make([]byte, 1024))
+	return data
+}
+
+// sysFDs counts the open descriptors; 0 when we may not look.
+func sysFDs(pid int) int { return len(numericNames(procPath(pid, "/fd"))) }
+
+// sysOtherNamespace says whether a process lives in a pid namespace below ours: NSpid of its status has then more than one number.
+func sysOtherNamespace(pid int) bool {
+	data, _ := readSmall(procPath(pid, "/status"), make([]byte, 2048))
+	_, line, found := strings.Cut(string(data), "\nNSpid:")
+	line, _, _ = strings.Cut(line, "\n")
+	return found && len(strings.Fields(line)) > 1
+}
+
+// sysOurProgram says whether a process runs the same binary as we do.
+func sysOurProgram(pid int) bool {
+	var mine, theirs unix.Stat_t
+	return unix.Stat("/proc/self/exe", &mine) == nil && unix.Stat(procPath(pid, "/exe"), &theirs) == nil &&
+		mine.Dev == theirs.Dev && mine.Ino == theirs.Ino
+}
+
+func sysOpenNull() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) }
+
+// sysBind tries to take a TCP port on all addresses of both families, without listening, so that no client ever meets us there.
+func sysBind(port int) error {
+	try := func(family int, addr unix.Sockaddr) error {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return nil // a family that this machine does not have
+		}
+		defer unix.Close(fd)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		if family == unix.AF_INET6 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+		}
+		return unix.Bind(fd, addr)
+	}
+	return errors.Join(try(unix.AF_INET, &unix.SockaddrInet4{Port: port}), try(unix.AF_INET6, &unix.SockaddrInet6{Port: port}))
+}
+
+// --- client ---
+
+// terminalWidth gives the columns of the terminal that fd is; ok is false when it is none.
+func terminalWidth(fd int) (cols int, ok bool) {
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		return 0, false
+	}
+	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	if err != nil || ws.Col == 0 {
+		return 80, true
+	}
+	return int(ws.Col), true
+}
+
+// serverPeer says who listens at the other end (SO_PEERCRED of unix(7)). pid 0 is a process of another pid namespace.
+func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, 0, false
+	}
+	var cred *unix.Ucred
+	_ = raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err != nil || cred == nil {
+		return 0, 0, false
+	}
+	return int(cred.Uid), int(cred.Pid), true
+}

@@ -1,0 +1,455 @@
+//go:build !linux && !windows
+
+// sys_other.go holds what macOS and other unixes do in the place of sys_linux.go, and nothing that decides.
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// --- logs ---
+
+// logSplices is false: bytes for a raw file pass through its queue.
+const logSplices = false
+
+const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
+func logNewPipe(uid, gid int) (r, w int, err error) {
+	var fds [2]int
+	syscall.ForkLock.RLock()
+	if err = unix.Pipe(fds[:]); err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, -1, os.NewSyscallError("pipe", err)
+	}
+	r, w = fds[0], fds[1]
+	if uid >= 0 || gid >= 0 {
+		_ = unix.Fchown(w, uid, gid) // not every system lets a pipe change its owner
+	}
+	if err = logSetNonblock(r); err != nil {
+		unix.Close(r)
+		unix.Close(w)
+		return -1, -1, err
+	}
+	return r, w, nil
+}
+
+// logSetNonblock changes the open file behind fd; the other end of a pipe is not touched.
+func logSetNonblock(fd int) error {
+	return os.NewSyscallError("fcntl of a log pipe", unix.SetNonblock(fd, true))
+}
+
+// logRead reads what is there; n is 0 when nothing is. eof: nothing will ever come.
+func logRead(fd int, b []byte) (n int, eof bool) {
+	for {
+		n, err := unix.Read(fd, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return 0, false
+		case err != nil || n == 0:
+			return 0, true
+		}
+		return n, false
+	}
+}
+
+// logWrite writes all of b, and waits for that also if fd is non-blocking. n is what was written before an error.
+func logWrite(fd int, b []byte) (n int, err error) {
+	for n < len(b) {
+		k, err := unix.Write(fd, b[n:])
+		if k > 0 {
+			n += k
+			continue
+		}
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+			if err != nil && err != unix.EINTR {
+				return n, err
+			}
+		case nil:
+			return n, unix.EIO
+		default:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func logClose(fd int) { _ = unix.Close(fd) }
+
+// logGrow does nothing: pipes here grow by themselves.
+func logGrow(int, int) {}
+
+// logSameFile says whether two descriptors lead to the same pipe, terminal or file.
+func logSameFile(a, b int) bool {
+	var x, y unix.Stat_t
+	return unix.Fstat(a, &x) == nil && unix.Fstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+}
+
+// logReopen knows no path of a terminal here.
+func logReopen(int) error { return unix.ENOTTY }
+
+// logLinks is the number of names of a file.
+func logLinks(fi os.FileInfo) uint64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink)
+	}
+	return 0
+}
+
+// logInner is nothing where there is no tee(2).
+type logInner struct{}
+
+func (*logInner) close() {}
+
+func (*scratch) peek(int) ([]byte, bool, error) { return nil, false, errUnspliced }
+
+func logSplice(int, *os.File, int) (int, error) { return 0, errUnspliced }
+
+// logPoller waits for each pipe on a goroutine of its own, which takes a buffer only when there is something to read.
+type logPoller struct {
+	scratches sync.Pool
+	mu        sync.Mutex
+	files     map[int]*os.File // duplicates of the watched descriptors
+	ready     func(fd int, sc *scratch) bool
+	ended     chan struct{}
+	started   chan struct{}
+}
+
+func newLogPoller() (*logPoller, error) {
+	return &logPoller{
+		scratches: sync.Pool{New: func() any { return newScratch() }},
+		files:     map[int]*os.File{}, ended: make(chan struct{}), started: make(chan struct{}),
+	}, nil
+}
+
+// watch calls ready whenever fd is readable, until ignore.
+func (lp *logPoller) watch(fd int) error {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	f := os.NewFile(uintptr(dup), "log pipe")
+	lp.mu.Lock()
+	lp.files[fd] = f
+	lp.mu.Unlock()
+	background("log pipe", func() {
+		<-lp.started
+		rc, err := f.SyscallConn()
+		if err != nil {
+			return
+		}
+		_ = rc.Read(func(uintptr) bool {
+			sc := lp.scratches.Get().(*scratch)
+			for lp.watches(fd, f) && lp.ready(fd, sc) {
+			}
+			lp.scratches.Put(sc)
+			return !lp.watches(fd, f)
+		})
+	})
+	return nil
+}
+
+func (lp *logPoller) watches(fd int, f *os.File) bool {
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	return lp.files[fd] == f
+}
+
+func (lp *logPoller) ignore(fd int) {
+	lp.mu.Lock()
+	f := lp.files[fd]
+	delete(lp.files, fd)
+	lp.mu.Unlock()
+	if f != nil {
+		background("log pipe", func() { f.Close() }) // a close waits for the reader, who may be the caller
+	}
+}
+
+// run gives the goroutines their function and returns when the poller is closed.
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
+	lp.ready = ready
+	close(lp.started)
+	<-lp.ended
+}
+
+func (lp *logPoller) close() { close(lp.ended) }
+
+// --- rpc ---
+
+// peerOf asks the kernel who is at the other end of a Unix socket: LOCAL_PEERCRED and LOCAL_PEERPID of unix(4).
+func peerOf(sock *net.UnixConn) (p peer) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return p
+	}
+	raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		if err != nil {
+			return
+		}
+		p = peer{known: true, uid: int(cred.Uid)}
+		for _, g := range cred.Groups[:min(int(cred.Ngroups), len(cred.Groups))] {
+			p.groups = append(p.groups, int(g))
+		}
+		p.pid, _ = unix.GetsockoptInt(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERPID)
+	})
+	return p
+}
+
+// kernelName is what uname(2) says.
+func kernelName() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+}
+
+// readNow reads from a descriptor in non-blocking mode.
+func readNow(fd uintptr, b []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Read(int(fd), b); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// writeNow writes to a descriptor in non-blocking mode.
+func writeNow(fd uintptr, b []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Write(int(fd), b); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// hungUp says whether the peer has closed both directions (POLLHUP of poll(2)), not only its own.
+func hungUp(fd uintptr) bool {
+	p := []unix.PollFd{{Fd: int32(fd)}}
+	_, err := unix.Poll(p, 0)
+	return err != nil && err != unix.EINTR || p[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+}
+
+// lockDir keeps other servers from binding in the same directory at the same time, for at most two seconds: anybody who may read a
+// directory may also lock it, so a lock that does not come is done without.
+func lockDir(dir string) (unlock func()) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return func() {}
+	}
+	for range 40 {
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return func() { f.Close() }
+}
+
+// --- proc ---
+
+func sysChildDefaults() {}
+
+// sysReaper has SIGCHLD reported to events. Orphans go to launchd: there is no subreaper here.
+func sysReaper(events chan os.Signal) { signal.Notify(events, unix.SIGCHLD) }
+
+func sysReaperEnd(events chan os.Signal) { signal.Stop(events) }
+
+// sysFork executes sp in a new session; sibling is for Linux.
+func sysFork(sp *spec, _ bool) (pid, pidfd int, err error) {
+	sys := syscall.SysProcAttr{Setsid: true}
+	if uid, gid, groups, switched := sp.ids(); switched {
+		sys.Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
+	}
+	pid, err = syscall.ForkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
+	return pid, -1, err
+}
+
+// sysWait reaps one child that ended, any; pid 0 or less when there is none now. It never blocks.
+func sysWait() (pid int, status uint32) { return sysWaitFor(-1) }
+
+// sysWaitFor is sysWait for one pid: 0 it runs, negative it is no child.
+func sysWaitFor(pid int) (int, uint32) {
+	var status syscall.WaitStatus
+	for {
+		got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		switch err {
+		case nil:
+			return got, uint32(status)
+		case syscall.EINTR:
+		default:
+			return -1, 0
+		}
+	}
+}
+
+func sysKill(pid, sig int) error { return syscall.Kill(pid, syscall.Signal(sig)) }
+
+func sysClose(fd int) error { return syscall.Close(fd) }
+
+func sysKillGroup(pgid, _, sig int) error { return syscall.Kill(-pgid, syscall.Signal(sig)) }
+
+// sysKillOne signals one process if it is still the one we know.
+func sysKillOne(k kin, sig int) error {
+	if st, err := readStat(k.pid); err != nil || st.Start != k.start {
+		return syscall.ESRCH
+	}
+	return syscall.Kill(k.pid, syscall.Signal(sig))
+}
+
+func sysPidfd(int) (int, error) { return -1, errNotSupported }
+
+func sysPidfdAlive(int) bool { return false }
+
+// pidWatch would wait for processes that are no children of ours.
+type pidWatch struct{}
+
+func newPidWatch(func(int)) (*pidWatch, error) { return nil, errNotSupported }
+
+func (*pidWatch) add(int) error { return errNotSupported }
+
+func (*pidWatch) close() {}
+
+// sysChildren appends the children of pid.
+func sysChildren(dst []int, pid int) []int {
+	all, _ := unix.SysctlKinfoProcSlice("kern.proc.all")
+	for i := range all {
+		if int(all[i].Eproc.Ppid) == pid {
+			dst = append(dst, int(all[i].Proc.P_pid))
+		}
+	}
+	return dst
+}
+
+// sysOrphans is empty: orphans go to launchd.
+func sysOrphans(int) []int { return nil }
+
+func sysAllPids() []int {
+	all, _ := unix.SysctlKinfoProcSlice("kern.proc.all")
+	pids := make([]int, 0, len(all))
+	for i := range all {
+		pids = append(pids, int(all[i].Proc.P_pid))
+	}
+	return pids
+}
+
+// szomb is SZOMB of sys/proc.h.
+const szomb = 5
+
+// readStat asks the kernel; CPU time, threads and memory are not to be had without libproc and stay 0.
+func readStat(pid int) (procStat, error) {
+	info, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil {
+		return procStat{}, err
+	}
+	if int(info.Proc.P_pid) != pid {
+		return procStat{}, syscall.ESRCH
+	}
+	comm, _, _ := bytes.Cut(info.Proc.P_comm[:], []byte{0})
+	st := procStat{
+		PID: pid, PPID: int(info.Eproc.Ppid), PGID: int(info.Eproc.Pgid), Comm: string(comm), State: 'R',
+		Start: uint64(info.Proc.P_starttime.Sec)*1e6 + uint64(info.Proc.P_starttime.Usec),
+	}
+	if info.Proc.P_stat == szomb {
+		st.State = 'Z'
+	}
+	return st, nil
+}
+
+// sysAge is the time since a start time of readStat: microseconds since 1970.
+func sysAge(start uint64) time.Duration {
+	return max(0, time.Since(time.UnixMicro(int64(start))))
+}
+
+// procArgs reads argc, the program, the arguments and the environment of a process of ours (KERN_PROCARGS2).
+func procArgs(pid int) (args, env []byte) {
+	data, err := unix.SysctlRaw("kern.procargs2", pid)
+	if err != nil || len(data) < 4 {
+		return nil, nil
+	}
+	count := int(binary.LittleEndian.Uint32(data))
+	_, data, _ = bytes.Cut(data[4:], []byte{0})
+	data = bytes.TrimLeft(data, "\x00")
+	rest := data
+	for range count {
+		_, rest, _ = bytes.Cut(rest, []byte{0})
+	}
+	return data[:len(data)-len(rest)], rest
+}
+
+func sysEnviron(pid int) []byte {
+	_, env := procArgs(pid)
+	return env
+}
+
+func sysCmdline(pid int) []byte {
+	args, _ := procArgs(pid)
+	return args
+}
+
+func sysFDs(int) int { return 0 }
+
+func sysOtherNamespace(int) bool { return false }
+
+func sysOurProgram(int) bool { return false }
+
+func sysOpenNull() (int, error) {
+	return syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+}
+
+// sysBind tries to take a TCP port on all addresses.
+func sysBind(port int) error {
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// --- client ---
+
+// terminalWidth gives the columns of the terminal that fd is; ok is false when it is none.
+func terminalWidth(fd int) (cols int, ok bool) {
+	if _, err := unix.IoctlGetTermios(fd, unix.TIOCGETA); err != nil {
+		return 0, false
+	}
+	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	if err != nil || ws.Col == 0 {
+		return 80, true
+	}
+	return int(ws.Col), true
+}
+
+// serverPeer says who listens at the other end (LOCAL_PEERCRED of unix(4)). The pid is not told here: -1.
+func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, 0, false
+	}
+	var cred *unix.Xucred
+	_ = raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED) })
+	if err != nil || cred == nil {
+		return 0, 0, false
+	}
+	return int(cred.Uid), -1, true
+}

@@ -1,0 +1,141 @@
+// sys_windows.go says "not supported" for what a server needs; on Windows there is only the client.
+
+package main
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// --- logs ---
+
+const logSplices = false
+
+const logOpenFlags = 0
+
+func logNewPipe(int, int) (int, int, error) { return -1, -1, errNotSupported }
+
+func logSetNonblock(int) error { return errNotSupported }
+
+func logRead(int, []byte) (int, bool) { return 0, true }
+
+// logWrite writes to the standard streams only.
+func logWrite(fd int, b []byte) (int, error) {
+	if fd == 1 {
+		return os.Stdout.Write(b)
+	}
+	return os.Stderr.Write(b)
+}
+
+func logClose(int) {}
+
+func logGrow(int, int) {}
+
+func logSameFile(a, b int) bool { return a == b }
+
+func logReopen(int) error { return errNotSupported }
+
+func logLinks(os.FileInfo) uint64 { return 1 }
+
+type logInner struct{}
+
+func (*logInner) close() {}
+
+func (*scratch) peek(int) ([]byte, bool, error) { return nil, false, errNotSupported }
+
+func logSplice(int, *os.File, int) (int, error) { return 0, errUnspliced }
+
+type logPoller struct{}
+
+func newLogPoller() (*logPoller, error) { return nil, errNotSupported }
+
+func (*logPoller) watch(int) error { return errNotSupported }
+
+func (*logPoller) ignore(int) {}
+
+func (*logPoller) run(func(fd int, sc *scratch) bool) {}
+
+func (*logPoller) close() {}
+
+// --- rpc ---
+
+func peerOf(*net.UnixConn) peer { return peer{} }
+
+func kernelName() string { return "Windows" }
+
+func readNow(uintptr, []byte) (int, error) { return 0, errNotSupported }
+
+func writeNow(uintptr, []byte) (int, error) { return 0, errNotSupported }
+
+func hungUp(uintptr) bool { return true }
+
+func lockDir(string) (unlock func()) { return func() {} }
+
+// --- proc ---
+
+func sysChildDefaults() {}
+
+func sysReaper(chan os.Signal) {}
+
+func sysReaperEnd(chan os.Signal) {}
+
+func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
+
+func sysWait() (pid int, status uint32) { return -1, 0 }
+
+func sysWaitFor(int) (int, uint32) { return -1, 0 }
+
+func sysKill(int, int) error { return errNotSupported }
+
+func sysClose(int) error { return errNotSupported }
+
+func sysKillGroup(int, int, int) error { return errNotSupported }
+
+func sysKillOne(kin, int) error { return errNotSupported }
+
+func sysPidfd(int) (int, error) { return -1, errNotSupported }
+
+func sysPidfdAlive(int) bool { return false }
+
+// pidWatch would wait for processes that are no children of ours.
+type pidWatch struct{}
+
+func newPidWatch(func(int)) (*pidWatch, error) { return nil, errNotSupported }
+
+func (*pidWatch) add(int) error { return errNotSupported }
+
+func (*pidWatch) close() {}
+
+func sysChildren(dst []int, _ int) []int { return dst }
+
+func sysOrphans(int) []int { return nil }
+
+func sysAllPids() []int { return nil }
+
+func readStat(int) (procStat, error) { return procStat{}, syscall.ESRCH }
+
+func sysAge(uint64) time.Duration { return 0 }
+
+func sysEnviron(int) []byte { return nil }
+
+func sysCmdline(int) []byte { return nil }
+
+func sysFDs(int) int { return 0 }
+
+func sysOtherNamespace(int) bool { return false }
+
+func sysOurProgram(int) bool { return false }
+
+func sysOpenNull() (int, error) { return -1, errNotSupported }
+
+func sysBind(int) error { return nil }
+
+// --- client ---
+
+// terminalWidth finds no terminal: output is plain and not cut.
+func terminalWidth(fd int) (cols int, ok bool) { return 0, false }
+
+// serverPeer cannot tell who listens.
+func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) { return 0, 0, false }
