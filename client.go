@@ -60,7 +60,7 @@ type callError struct {
 
 func (e *callError) Error() string { return e.Message }
 
-// The codes that the client treats in a way of their own (contract of the RPC: one code per kind).
+// The codes that the client treats in a way of their own.
 const (
 	codeMethodNotFound  = -32601
 	codeServiceNotFound = -32000
@@ -73,9 +73,10 @@ func (e *lostError) Error() string { return e.text }
 
 // connect finds a server: the one named by --socket or ZINIT_SOCKET, else the first of clientSockets that answers and may be trusted.
 func (c *cli) connect() int {
-	paths, named := clientSockets(), firstSet(c.socket, os.Getenv("ZINIT_SOCKET"))
-	if named != "" {
-		paths = []string{named}
+	named := firstSet(c.socket, os.Getenv("ZINIT_SOCKET"))
+	paths := []string{named}
+	if named == "" {
+		paths = clientSockets()
 	}
 	var tried []string
 	for _, p := range paths {
@@ -118,11 +119,11 @@ func dialSocket(path string) (*net.UnixConn, error) {
 
 // trusted refuses a server that is neither root's nor our own: anybody may put a socket into /tmp.
 func trusted(conn *net.UnixConn, path string) error {
-	uid, pid, ok := serverPeer(conn)
-	if ok && uid != 0 && uid != os.Geteuid() {
-		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", uid, path)
+	p := peerOf(conn)
+	if p.known && p.uid != 0 && p.uid != os.Geteuid() {
+		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
 	}
-	if ok && pid == 0 && path[0] == '@' {
+	if p.known && p.pid == 0 && path[0] == '@' {
 		return errors.New("it is in another container")
 	}
 	return nil
@@ -203,6 +204,15 @@ func (p params) orNone() any {
 		return nil
 	}
 	return p
+}
+
+// about is a copy of the parameters with the name of a service.
+func (p params) about(name string) params {
+	all := params{"name": name}
+	for k, v := range p {
+		all[k] = v
+	}
+	return all
 }
 
 // call makes one call that needs no waiting and decodes its result into `into` unless that is nil.
@@ -342,11 +352,7 @@ func (c *cli) each(words []string, method string, extra params, show func(name s
 	}
 	var results []json.RawMessage
 	for _, name := range names {
-		p := params{"name": name}
-		for k, v := range extra {
-			p[k] = v
-		}
-		r, err := c.call(method, p, nil)
+		r, err := c.call(method, extra.about(name), nil)
 		if err != nil {
 			code = worse(code, c.fail(name, err))
 			continue
@@ -584,33 +590,12 @@ func (c *cli) fit(line string) string {
 	return cut(line, c.width)
 }
 
-// reasonText is why a service failed, as a sentence.
+// reasonText is why a service failed, as a sentence; "" without a reason.
 func reasonText(r *wireReason) string {
-	switch {
-	case r == nil:
+	if r == nil {
 		return ""
-	case r.Type == "exit_code" && r.Code == nil:
-		return "ended, exit code unknown"
-	case r.Type == "exit_code":
-		return fmt.Sprintf("exit code %d", *r.Code)
-	case r.Type == "signal":
-		core := ""
-		if r.Core {
-			core = " (core dumped)"
-		}
-		return "killed by " + firstSet(r.Name, "signal "+strconv.Itoa(r.Signal)) + core
-	case r.Type == "start_timeout":
-		return "did not get ready in time"
-	case r.Type == "stop_timeout":
-		return "did not stop in time, was killed"
-	case r.Type == "health_check_failed":
-		return fmt.Sprintf("%d health checks failed: %s", r.Attempts, r.LastError)
-	case r.Type == "dependency_failed":
-		return r.Service + " failed"
-	case r.Type == "missing_dependency":
-		return r.Dependency + " does not exist"
 	}
-	return firstSet(r.Message, r.Type)
+	return r.String()
 }
 
 // detail says in a few words what is worth knowing about a service beyond its state.
@@ -648,6 +633,10 @@ const waitTick = 250 * time.Millisecond
 
 // interruptible makes Ctrl-C leave with 130 and nothing else: what was asked of the server goes on.
 func (c *cli) interruptible() {
+	if c.guarded {
+		return
+	}
+	c.guarded = true
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, os.Interrupt)
 	background("interrupt", func() {
@@ -706,14 +695,14 @@ type request struct {
 
 // gather makes the same call for all names at once and waits for every answer. Meanwhile a terminal shows who is still to go and why.
 func (c *cli) gather(names []string, method string, extra params) ([]*request, error) {
+	all := make([]*request, 0, len(names))
+	if len(names) == 0 {
+		return all, nil
+	}
 	c.interruptible()
-	var all []*request
 	byID, asked := map[string]*request{}, map[string]string{}
 	for _, name := range names {
-		p := params{"name": name}
-		for k, v := range extra {
-			p[k] = v
-		}
+		p := extra.about(name)
 		if c.timeout > 0 {
 			p["timeout_ms"] = c.timeout.Milliseconds()
 		}
@@ -755,9 +744,6 @@ func (c *cli) gather(names []string, method string, extra params) ([]*request, e
 				}
 			}
 		}
-	}
-	if open == 0 {
-		return all, nil
 	}
 	err := c.waitFrames(deadline, take, tick)
 	c.erase()
@@ -994,23 +980,26 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 	if s.LastStop != 0 {
 		line("stopped", clock(s.LastStop, time.DateTime), "")
 	}
-	kind := []string{s.Kind, "class " + s.Class}
-	if s.Oneshot {
-		kind = append(kind, "oneshot")
-	}
-	if s.Critical {
-		kind = append(kind, "critical")
-	}
-	line("kind", strings.Join(kind, ", "), "")
-	if s.Path != "" {
-		line("file", s.Path, "")
-	}
+	line("kind", sortOfService(s), "")
+	line("file", s.Path, "")
 	if s.ConfigChanged {
 		line("changed", "the new configuration counts from the next start", "")
 	}
 	if s.State == "failed" || s.State == "blocked" {
 		fmt.Fprintln(c.out, c.paint(styleDim, c.fit("  hint: zinit why "+s.Name)))
 	}
+}
+
+// sortOfService is what sort of service it is: "service, class user, oneshot".
+func sortOfService(s *serviceStatusFull) string {
+	text := s.Kind + ", class " + s.Class
+	if s.Oneshot {
+		text += ", oneshot"
+	}
+	if s.Critical {
+		text += ", critical"
+	}
+	return text
 }
 
 // fit12 is fit for a value that stands behind a key of 12 columns.
@@ -1483,6 +1472,9 @@ func (c *cli) await(method string, p params, good []string) int {
 		return code
 	}
 	all, err := c.gather(names, method, p)
+	if err == nil && method == "service.start" {
+		err = c.awaitEachOther(all)
+	}
 	if err != nil {
 		return c.fail("", err)
 	}
@@ -1493,11 +1485,7 @@ func (c *cli) await(method string, p params, good []string) int {
 			continue
 		}
 		results = append(results, r.result)
-		var answer struct {
-			State     string
-			BlockedBy []string `json:"blocked_by"`
-		}
-		_ = json.Unmarshal(r.result, &answer)
+		answer := r.settled()
 		if good == nil || slices.Contains(good, answer.State) {
 			if !c.json {
 				fmt.Fprintln(c.out, r.name+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
@@ -1510,6 +1498,45 @@ func (c *cli) await(method string, p params, good []string) int {
 		c.printJSON(one(c.args), results)
 	}
 	return code
+}
+
+// settled is the answer of a call that waited.
+type settled struct {
+	State     string
+	BlockedBy []string `json:"blocked_by"`
+}
+
+func (r *request) settled() (s settled) {
+	_ = json.Unmarshal(r.result, &s)
+	return s
+}
+
+// awaitEachOther waits once more for what was blocked by another one of the same command line: `start --wait web db` asks for
+// web while nobody has asked for db yet. By now all have been asked for, and no start is asked for twice.
+func (c *cli) awaitEachOther(all []*request) error {
+	asked := map[string]bool{}
+	for _, r := range all {
+		asked[r.name] = r.err == nil
+	}
+	var again []string
+	for _, r := range all {
+		s := r.settled()
+		if s.State == "blocked" && slices.ContainsFunc(s.BlockedBy, func(n string) bool { return asked[n] }) {
+			again = append(again, r.name)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	second, err := c.gather(again, "service.wait", params{"state": "running"})
+	for _, r := range all {
+		for _, s := range second {
+			if s.name == r.name && s.done {
+				r.result, r.err = s.result, s.err
+			}
+		}
+	}
+	return err
 }
 
 // disappointed says why a service did not get to where it was awaited, and what to do.

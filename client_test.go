@@ -28,9 +28,9 @@ type fakeServer struct {
 	conn net.Conn // of the newest client
 }
 
-// serve answers each method with what `answers` has for it: a result, an error ("!{...}"), nothing ("", the call waits),
+// fakeServe answers each method with what `answers` has for it: a result, an error ("!{...}"), nothing ("", the call waits),
 // several lines ("\n" between: notifications around the result), or the end of the connection ("EOF").
-func serve(t *testing.T, answers map[string]string) *fakeServer {
+func fakeServe(t *testing.T, answers map[string]string) *fakeServer {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "zc") // short: a socket path has at most 107 bytes
 	if err != nil {
@@ -158,7 +158,7 @@ const (
 )
 
 func TestListFitsTheTerminal(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	r := s.via(t, "list").exits(t, exitDone)
 	expect(t, "list", r.out, `
 NAME          STATE    PID  UPTIME  MEMORY  DETAIL
@@ -177,7 +177,7 @@ web           running  123  3m 12s    1.5M
 }
 
 func TestNarrowTerminalCutsEveryColumn(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	for width := 1; width < 60; width++ {
 		r := zinit(t, width, "--socket", s.path, "list").exits(t, exitDone)
 		for _, line := range strings.Split(r.out, "\n") {
@@ -189,7 +189,7 @@ func TestNarrowTerminalCutsEveryColumn(t *testing.T) {
 }
 
 func TestStatusOfOne(t *testing.T) {
-	s := serve(t, map[string]string{"service.status_full": webFull})
+	s := fakeServe(t, map[string]string{"service.status_full": webFull})
 	expect(t, "status", s.via(t, "status", "web").exits(t, exitDone).out, `
 web - the shop
   state     running
@@ -203,7 +203,7 @@ web - the shop
 }
 
 func TestStatusOfAllCountsThem(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	r := s.via(t, "status").exits(t, exitDone)
 	if !strings.HasSuffix(r.out, "\n\n3 services: 1 running, 1 blocked, 1 failed\n") {
 		t.Errorf("no tally: %s", r.out)
@@ -212,7 +212,7 @@ func TestStatusOfAllCountsThem(t *testing.T) {
 
 func TestJSONIsTheResultUnchanged(t *testing.T) {
 	odd := `{"z": 1,  "a":"<\u001b>", "n": 12345678901234567890, "code":-0.50}`
-	s := serve(t, map[string]string{"service.list_full": `[` + odd + `]`, "service.status_full": odd, "logs.filter": "[" + odd + "]",
+	s := fakeServe(t, map[string]string{"service.list_full": `[` + odd + `]`, "service.status_full": odd, "logs.filter": "[" + odd + "]",
 		"service.start": odd, "service.why": odd, "system.ping": odd, "service.tree": odd, "service.list": `["a","b"]`, "x.y": odd,
 		"service.reload": odd, "service.get": odd})
 	for line, want := range map[string]string{
@@ -236,7 +236,7 @@ func TestJSONIsTheResultUnchanged(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	s := serve(t, map[string]string{
+	s := fakeServe(t, map[string]string{
 		"service.start":                                 `{"ok":true,"state":"starting"}`,
 		`service.start {"name":"nil"}`:                  notFound,
 		"service.stop":                                  `!{"code":-32006,"message":"shutting down"}`,
@@ -273,7 +273,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestMistypedNamesGetTheNearestOne(t *testing.T) {
-	s := serve(t, map[string]string{"service.status_full": notFound, "service.list": `["db","web"]`})
+	s := fakeServe(t, map[string]string{"service.status_full": notFound, "service.list": `["db","web"]`})
 	expect(t, "command", s.via(t, "strat", "web").exits(t, exitUsage).err, "zinit: unknown command `strat`\nhint: did you mean `zinit start`?\n")
 	expect(t, "flag", s.via(t, "start", "--wiat", "web").exits(t, exitUsage).err, "zinit: unknown flag `--wiat`\nhint: did you mean `--wait`?\n")
 	expect(t, "service", s.via(t, "status", "wbe").exits(t, exitNoService).err, "zinit: no service wbe\nhint: did you mean `web`?\n")
@@ -299,7 +299,7 @@ func TestNoServerNamesThePathsTried(t *testing.T) {
 
 // A server of an ordinary user in XDG_RUNTIME_DIR is found without any flag; the environment beats the search, a flag the environment.
 func TestWhereTheServerIsLookedFor(t *testing.T) {
-	s := serve(t, map[string]string{"system.ping": `{"version":"1","pid":7,"uptime_ms":1500,"mode":"standalone"}`})
+	s := fakeServe(t, map[string]string{"system.ping": `{"version":"1","pid":7,"uptime_ms":1500,"mode":"standalone"}`})
 	t.Setenv("ZINIT_SOCKET", s.path)
 	expect(t, "environment", zinit(t, 80, "ping").exits(t, exitDone).out, "zinit 1 answers: pid 7, up 1s, standalone\n")
 	zinit(t, 80, "--socket", s.path+"x", "ping").exits(t, exitNoServer)
@@ -308,7 +308,7 @@ func TestWhereTheServerIsLookedFor(t *testing.T) {
 }
 
 func TestNoColourInAPipe(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	cmd := exec.Command(zinitBinary(t), "--socket", s.path, "list")
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	out, err := cmd.CombinedOutput()
@@ -318,7 +318,7 @@ func TestNoColourInAPipe(t *testing.T) {
 }
 
 func TestColourOnATerminalOnly(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	colour := func(c *cli, words ...string) string {
 		var out bytes.Buffer
 		c.out, c.width, c.color = bufio.NewWriter(&out), 80, true
@@ -336,16 +336,17 @@ func TestColourOnATerminalOnly(t *testing.T) {
 }
 
 func TestGlobsNameManyServices(t *testing.T) {
-	s := serve(t, map[string]string{"service.list": `["db","web1","web2"]`, "service.stop": `{"ok":true,"state":"stopping"}`})
+	s := fakeServe(t, map[string]string{"service.list": `["db","web1","web2"]`, "service.stop": `{"ok":true,"state":"stopping"}`})
 	expect(t, "stop", s.via(t, "stop", "web*", "web1", "other").exits(t, exitDone).out, "web1: stopping\nweb2: stopping\nother: stopping\n")
 }
 
 func TestStartWaitAsksForAllAtOnce(t *testing.T) {
-	s := serve(t, map[string]string{
+	s := fakeServe(t, map[string]string{
 		`service.start {"name":"db","timeout_ms":9000,"tree":false,"wait":true}`:  `{"ok":true,"state":"failed"}`,
 		`service.start {"name":"web","timeout_ms":9000,"tree":false,"wait":true}`: `{"ok":true,"state":"running"}`,
 		`service.start {"name":"app","timeout_ms":9000,"tree":false,"wait":true}`: `{"ok":true,"state":"blocked","blocked_by":["db"]}`,
 		"service.status": dbFull,
+		"service.wait":   `{"state":"blocked","blocked_by":["db"]}`,
 	})
 	r := s.via(t, "start", "--wait", "--timeout=9000", "db", "web", "app").exits(t, exitNotRunning)
 	expect(t, "stdout", r.out, "web: running\n")
@@ -357,8 +358,21 @@ hint: zinit why app
 `)
 }
 
+// web is asked for before db is: its first answer is "blocked", and it is waited for again, but not started again.
+func TestStartWaitInAnyOrder(t *testing.T) {
+	s := fakeServe(t, map[string]string{
+		`service.start {"name":"web","tree":false,"wait":true}`: `{"ok":true,"state":"blocked","blocked_by":["db"]}`,
+		`service.start {"name":"db","tree":false,"wait":true}`:  `{"ok":true,"state":"running"}`,
+		`service.wait {"name":"web","state":"running"}`:         `{"state":"running"}`,
+	})
+	expect(t, "stdout", s.via(t, "start", "--wait", "web", "db").exits(t, exitDone).out, "web: running\ndb: running\n")
+	if n := len(s.requests()); n != 3 {
+		t.Errorf("%d requests: %q", n, s.requests())
+	}
+}
+
 func TestWaitingShowsWhoIsToGo(t *testing.T) {
-	s := serve(t, map[string]string{"service.start": "", "service.status": appFull})
+	s := fakeServe(t, map[string]string{"service.start": "", "service.status": appFull})
 	var errs lockedBuffer
 	old := stderr
 	stderr = &errs
@@ -402,7 +416,7 @@ func (l *lockedBuffer) String() string {
 
 // Ctrl-C leaves with 130 and asks the server for nothing more.
 func TestInterruptedWaitLeavesTheServerAlone(t *testing.T) {
-	s := serve(t, map[string]string{"service.stop": ""})
+	s := fakeServe(t, map[string]string{"service.stop": ""})
 	cmd := exec.Command(zinitBinary(t), "--socket", s.path, "stop", "--wait", "web")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -423,7 +437,7 @@ func TestInterruptedWaitLeavesTheServerAlone(t *testing.T) {
 func TestLogs(t *testing.T) {
 	lines := `[{"seq":1,"time_ms":1000,"service":"web","stream":"stdout","text":"hello"},
 {"seq":2,"time_ms":2000,"service":"db","stream":"stderr","text":"\u001b[2Jgone"}]`
-	s := serve(t, map[string]string{"logs.filter": strings.ReplaceAll(lines, "\n", "")})
+	s := fakeServe(t, map[string]string{"logs.filter": strings.ReplaceAll(lines, "\n", "")})
 	expect(t, "all", s.via(t, "logs").exits(t, exitDone).out, "web | hello\ndb  | ^[[2Jgone\n")
 	expect(t, "one", s.via(t, "logs", "web", "-n", "5", "--grep", "h", "--stream=stdout").exits(t, exitDone).out, "hello\n^[[2Jgone\n")
 	expect(t, "request", s.requests()[1], `logs.filter {"contains":"h","lines":5,"service":"web","stream":"stdout"}`)
@@ -431,7 +445,7 @@ func TestLogs(t *testing.T) {
 }
 
 func TestLogsFollow(t *testing.T) {
-	s := serve(t, map[string]string{"logs.follow": `{"subscription":3}
+	s := fakeServe(t, map[string]string{"logs.follow": `{"subscription":3}
 note {"jsonrpc":"2.0","method":"log","params":{"subscription":3,"seq":8,"time_ms":5,"service":"web","stream":"stdout","text":"one <b>"}}
 note {"jsonrpc":"2.0","method":"log","params":{"subscription":3,"seq":9,"time_ms":6,"service":"web","stream":"stdout","text":"two","lost":4}}
 EOF`})
@@ -446,13 +460,13 @@ EOF`})
 
 func TestMonitor(t *testing.T) {
 	event := `{"subscription":1,"seq":1,"time_ms":0,"type":"state","service":"web","from":"running","to":"failed","reason":{"type":"signal","signal":9,"name":"SIGKILL","core":false}}`
-	s := serve(t, map[string]string{"events.subscribe": "{\"subscription\":1}\nnote {\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":" + event + "}\nEOF"})
+	s := fakeServe(t, map[string]string{"events.subscribe": "{\"subscription\":1}\nnote {\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":" + event + "}\nEOF"})
 	expect(t, "text", s.via(t, "monitor", "web").out, "never web: running -> failed (killed by SIGKILL)\n")
 	expect(t, "json", s.via(t, "monitor", "--json").out, event+"\n")
 }
 
 func TestWhySaysWhatToDo(t *testing.T) {
-	s := serve(t, map[string]string{"service.why": `{"name":"web","state":"blocked","blocked":true,"text":"web is blocked\n  requires db: failed (exit code 1)",` +
+	s := fakeServe(t, map[string]string{"service.why": `{"name":"web","state":"blocked","blocked":true,"text":"web is blocked\n  requires db: failed (exit code 1)",` +
 		`"reasons":[{"type":"requires","service":"db","state":"failed","detail":""},{"type":"failed","service":"db","state":"failed","detail":"exit code 1"}]}`})
 	expect(t, "why", s.via(t, "why", "web").exits(t, exitDone).out, `
 web is blocked
@@ -462,7 +476,7 @@ to do: zinit logs db, then zinit restart db
 }
 
 func TestHealthForDocker(t *testing.T) {
-	s := serve(t, map[string]string{"service.list_full": listFull, "service.list": `["db"]`})
+	s := fakeServe(t, map[string]string{"service.list_full": listFull, "service.list": `["db"]`})
 	expect(t, "text", s.via(t, "health", "db").exits(t, exitNotRunning).out, "db is failed (exit code 1; restart in 4s; restarted 2×)\n")
 	expect(t, "json", s.via(t, "health", "db", "web", "--json").exits(t, exitNotRunning).out,
 		`{"ok":false,"services":[{"name":"db","state":"failed","ok":false},{"name":"web","state":"running","ok":true}]}`+"\n")
@@ -470,7 +484,7 @@ func TestHealthForDocker(t *testing.T) {
 }
 
 func TestCreateBuildsAConfiguration(t *testing.T) {
-	s := serve(t, map[string]string{"service.create": `{"ok":true,"name":"web","path":"/x/web.toml","warnings":[]}`})
+	s := fakeServe(t, map[string]string{"service.create": `{"ok":true,"name":"web","path":"/x/web.toml","warnings":[]}`})
 	r := s.via(t, "create", "web", "--after", "a,b", "--env", "K=V=W", "--oneshot", "--persist", "--", "sleep", "--json", "5").exits(t, exitDone)
 	expect(t, "stdout", r.out, "web is added, file /x/web.toml\n")
 	expect(t, "request", s.requests()[0], `service.create {"config":{"dependencies":{"after":["a","b"]},"service":{"env":{"K":"V=W"},"exec":["sleep","--json","5"],"name":"web","oneshot":true}},"persist":true}`)
@@ -478,7 +492,7 @@ func TestCreateBuildsAConfiguration(t *testing.T) {
 }
 
 func TestConfigErrorsAreListed(t *testing.T) {
-	s := serve(t, map[string]string{"service.create": `!{"code":-32005,"message":"web is not valid","data":{"kind":"config_error","errors":[{"path":"","line":0,"column":0,"message":"unknown signal BOO\u001b"}]}}`})
+	s := fakeServe(t, map[string]string{"service.create": `!{"code":-32005,"message":"web is not valid","data":{"kind":"config_error","errors":[{"path":"","line":0,"column":0,"message":"unknown signal BOO\u001b"}]}}`})
 	expect(t, "stderr", s.via(t, "create", "web", "--exec", "x").exits(t, exitRefused).err, "zinit: web is not valid\n  unknown signal BOO^[\n")
 }
 
@@ -612,7 +626,7 @@ func TestCompletionIsValidBash(t *testing.T) {
 	if err != nil {
 		skip(t, "no bash")
 	}
-	s := serve(t, map[string]string{"service.list": `["db","web"]`})
+	s := fakeServe(t, map[string]string{"service.list": `["db","web"]`})
 	script := "zinit() { printf 'db\\nweb\\n'; }\n" + s.via(t, "completion", "bash").exits(t, exitDone).out
 	complete := func(words ...string) string {
 		quoted := "'" + strings.Join(words, "' '") + "'"

@@ -491,6 +491,7 @@ type cli struct {
 	tail     []string // words after `--` of a command that takes a program
 	flags    map[string][]string
 	server   *serverConn
+	guarded  bool // Ctrl-C is looked after
 }
 
 // newCLI looks at the terminal and the environment.

@@ -729,16 +729,3 @@ func terminalWidth(fd int) (cols int, ok bool) {
 	return int(ws.Col), true
 }
 
-// serverPeer says who listens at the other end (SO_PEERCRED of unix(7)). pid 0 is a process of another pid namespace.
-func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, 0, false
-	}
-	var cred *unix.Ucred
-	_ = raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err != nil || cred == nil {
-		return 0, 0, false
-	}
-	return int(cred.Uid), int(cred.Pid), true
-}

@@ -440,16 +440,3 @@ func terminalWidth(fd int) (cols int, ok bool) {
 	return int(ws.Col), true
 }
 
-// serverPeer says who listens at the other end (LOCAL_PEERCRED of unix(4)). The pid is not told here: -1.
-func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, 0, false
-	}
-	var cred *unix.Xucred
-	_ = raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED) })
-	if err != nil || cred == nil {
-		return 0, 0, false
-	}
-	return int(cred.Uid), -1, true
-}

@@ -137,5 +137,3 @@ func sysBind(int) error { return nil }
 // terminalWidth finds no terminal: output is plain and not cut.
 func terminalWidth(fd int) (cols int, ok bool) { return 0, false }
 
-// serverPeer cannot tell who listens.
-func serverPeer(conn *net.UnixConn) (uid, pid int, ok bool) { return 0, 0, false }
