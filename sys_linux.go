@@ -728,4 +728,3 @@ func terminalWidth(fd int) (cols int, ok bool) {
 	}
 	return int(ws.Col), true
 }
-

@@ -439,4 +439,3 @@ func terminalWidth(fd int) (cols int, ok bool) {
 	}
 	return int(ws.Col), true
 }
-

@@ -136,4 +136,3 @@ func sysBind(int) error { return nil }
 
 // terminalWidth finds no terminal: output is plain and not cut.
 func terminalWidth(fd int) (cols int, ok bool) { return 0, false }
-
