@@ -2276,6 +2276,9 @@ func (c *cli) completeFish() {
 	w := c.out
 	fmt.Fprint(w, "complete -c zinit -f\n")
 	line := func(when string, f commandFlag) {
+		if f.help == "" {
+			return
+		}
 		fmt.Fprintf(w, "complete -c zinit%s -l %s -d %s", when, f.name, fishQuote(f.help))
 		if f.short != 0 {
 			fmt.Fprintf(w, " -s %c", f.short)

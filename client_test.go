@@ -566,7 +566,7 @@ func TestServerFlags(t *testing.T) {
 		t.Errorf("environment: %+v %v", o, err)
 	}
 	o, err = options("-c", "/a", "--config-dir=/b", "--system-dir", "/s", "--socket", "/x", "--log-level=debug", "--socket-mode", "660", "--socket-group", "g", "--shutdown-timeout-ms", "5")
-	want = serverOptions{"/x", true, []string{"/a", "/b"}, "/s", "debug", 0o660, "g", 5 * time.Millisecond}
+	want = serverOptions{socket: "/x", socketSet: true, configDirs: []string{"/a", "/b"}, systemDir: "/s", logLevel: "debug", socketMode: 0o660, socketGroup: "g", shutdownTimeout: 5 * time.Millisecond}
 	if fmt.Sprint(o) != fmt.Sprint(want) || err != nil {
 		t.Errorf("flags: %+v %v", o, err)
 	}

@@ -40,6 +40,7 @@ type failureReason struct {
 	LastError  string
 	Service    string
 	Message    string
+	NotFound   bool // of spawn_error: the program is not there
 	Dependency string
 }
 
@@ -114,6 +115,10 @@ type unit struct {
 	due                      time.Time // place in the timer heap
 	heapAt                   int       // index there, -1: not in it
 	queued                   bool
+
+	changed   bool    // since takeChanged
+	savedCfg  *config // what the saver has written of cfg and next
+	savedNext *config
 }
 
 // kind is "service" or "target".
@@ -158,27 +163,27 @@ func (k eventKind) String() string { return eventNames[k] }
 
 // event is one thing that happened, with what is known of it. gen is the generation of the spawn that a result belongs to.
 type event struct {
-	kind       eventKind
-	name       string
-	gen        uint64
-	to         *ticket
-	tree       bool
-	wait       bool
-	force      bool
-	restart    bool
-	replace    bool
-	timeout    time.Duration
-	until      string
-	sig        int
-	pid        int
-	invocation string
-	exit       exit
-	ok         bool
-	text       string
-	hindrance  hindrance
-	cfg        *config
-	load       loadResult
-	power      string
+	kind      eventKind
+	name      string
+	gen       uint64
+	to        *ticket
+	tree      bool
+	wait      bool
+	force     bool
+	restart   bool
+	replace   bool
+	timeout   time.Duration
+	until     string
+	sig       int
+	pid       int
+	exit      exit
+	ok        bool
+	text      string
+	hindrance hindrance
+	cfg       *config
+	load      loadResult
+	power     string
+	missing   bool // of eventSpawnFailed: the program is not there
 }
 
 // effectKind names the work that a step hands to its caller.
@@ -197,7 +202,8 @@ const (
 	effectConfigure // logs of a new or changed unit
 	effectForget
 	effectFinished
-	effectWarn
+	effectClosing  // a shutdown begins: text is its kind, sig the exit code
+	effectCritical // a critical unit is no more: sig is the exit code of a container
 )
 
 // effect is one piece of work. The fields are copies: it may be performed after the graph has gone on.
@@ -288,6 +294,11 @@ type graph struct {
 	timer []*unit // a heap by due
 	bulk  []*bulkWait
 
+	changed []*unit       // for the saver
+	mint    func() string // makes the name of one start; nil: none are made
+	main    string        // the unit that a shutdown stops before all others (CMD); "": none
+	onWays  int           // units that are on their way
+	reserve time.Duration // how long before the end of a shutdown's time all is killed
 	closing *closing
 	limit   time.Duration // shutdown timeout
 }
@@ -306,6 +317,23 @@ type bulkWait struct {
 	to     *ticket
 	left   map[string]bool
 	answer answer
+}
+
+// takeChanged returns the units that may have changed since the last call, also those that were removed.
+func (g *graph) takeChanged() []*unit {
+	us := g.changed
+	g.changed = nil
+	for _, u := range us {
+		u.changed = false
+	}
+	return us
+}
+
+func (g *graph) mark(u *unit) {
+	if !u.changed {
+		u.changed = true
+		g.changed = append(g.changed, u)
+	}
 }
 
 func newGraph(shutdownTimeout time.Duration) *graph {
@@ -385,6 +413,9 @@ func (g *graph) refuse(to *ticket, r *refusal) {
 
 // on is the machine: requests by what was asked, results by the state they meet.
 func (g *graph) on(u *unit, ev event) {
+	if u.name == g.main && g.main != "" && g.onMain(u, ev) {
+		return
+	}
 	switch ev.kind {
 	case eventStart, eventRestart:
 		g.onStart(u, ev)
@@ -421,7 +452,7 @@ func (g *graph) on(u *unit, ev event) {
 				g.enter(u, running)
 			}
 		case eventSpawnFailed:
-			u.reason = &failureReason{Type: "spawn_error", Message: ev.text}
+			u.reason = &failureReason{Type: "spawn_error", Message: ev.text, NotFound: ev.missing}
 			g.end(u, failed)
 		case eventExited:
 			u.noteExit(ev.exit)
@@ -472,6 +503,24 @@ func (g *graph) on(u *unit, ev event) {
 			g.onGone(u)
 		}
 	}
+}
+
+// onMain takes what CMD does not let be done to it: a stop is a shutdown; it is started once, and neither restarted nor deleted.
+func (g *graph) onMain(u *unit, ev event) bool {
+	switch {
+	case ev.kind == eventStop && u.state.live():
+		if ev.wait {
+			g.park(u, ev)
+		} else {
+			g.answer(ev.to, g.answerOf(u))
+		}
+		g.shutdown(event{kind: eventShutdown, power: "exit"})
+		return true
+	case ev.kind == eventRestart, ev.kind == eventDelete, ev.kind == eventStart && ev.to != nil && u.lastStart != (time.Time{}) && !u.state.live():
+		g.refuse(ev.to, refuse("invalid_state", "cannot %s %s: it is the main program of this container", ev.kind, u.name))
+		return true
+	}
+	return false
 }
 
 // expects says whether a result belongs to the present life of a unit and to something that is under way.
@@ -589,7 +638,7 @@ func (g *graph) unwish(u *unit) {
 
 // onSpawned notes that the kernel executes the program.
 func (g *graph) onSpawned(u *unit, ev event) {
-	u.pid, u.started, u.lastStart, u.invocation, u.spawned = ev.pid, g.now, g.now, ev.invocation, true
+	u.pid, u.started, u.lastStart, u.spawned = ev.pid, g.now, g.now, true
 	if u.state != starting {
 		return
 	}
@@ -827,6 +876,9 @@ func (g *graph) enter(u *unit, s state) {
 			u.bootReady = g.now
 		}
 	}
+	if u.cfg.Service.Critical && g.closing == nil && u.up && !u.pending && (s == failed || s == exited && u.byItself && !u.cfg.Service.Oneshot) {
+		defer g.lost(u)
+	}
 	if s != blocked {
 		u.guarding, u.guardDue, u.guardWait, u.hindered = false, time.Time{}, 0, hindrance{}
 	}
@@ -845,9 +897,34 @@ func (g *graph) enter(u *unit, s state) {
 	g.push(u)
 }
 
+// lost says that a critical unit failed for good, or ended by itself.
+func (g *graph) lost(u *unit) {
+	code, text := 0, "has ended"
+	if u.exitCode != nil {
+		code = *u.exitCode
+	}
+	if r := u.reason; r != nil {
+		text = r.String()
+		switch {
+		case r.Type == "signal":
+			code = 128 + r.Signal
+		case r.Type == "spawn_error" && r.NotFound:
+			code = 127
+		case r.Type == "spawn_error":
+			code = 126
+		case r.Type != "exit_code" || !r.CodeKnown:
+			code = 1
+		}
+	}
+	g.emit(effect{kind: effectCritical, name: u.name, text: text, sig: code})
+}
+
 func (g *graph) enterStarting(u *unit) {
 	g.gen++
 	u.gen, u.pid, u.spawned, u.cleared = g.gen, 0, false, false
+	if g.mint != nil {
+		u.invocation = g.mint()
+	}
 	u.reason, u.exitCode, u.cause, u.leave = nil, nil, nil, staying
 	u.forced, u.again, u.byItself, u.probing = false, false, false, false
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = false, "", 0, 0
@@ -863,7 +940,7 @@ func (g *graph) afterStarting(u *unit) {
 		g.enter(u, running)
 		return
 	}
-	g.emit(effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg})
+	g.emit(effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation})
 }
 
 // enterStopping brings the process down, or calls back the spawn that is still under way.
@@ -995,6 +1072,7 @@ func (g *graph) settleAll() {
 
 // settle does what follows for one unit from its own state and what it sees of its neighbours.
 func (g *graph) settle(u *unit) {
+	g.mark(u)
 	if g.units[u.name] != u {
 		return
 	}
@@ -1044,10 +1122,25 @@ func (g *graph) settleLive(u *unit) {
 		}
 		return
 	}
+	if g.waitsForMain(u) {
+		return
+	}
 	if u.liveRequiring > 0 || g.closing != nil && u.liveAfter > 0 && !g.closing.asked {
 		return
 	}
 	g.enter(u, stopping)
+}
+
+// settled says that no wanted unit is on its way any more.
+func (g *graph) settled() bool { return g.onWays == 0 && len(g.dirty) == 0 }
+
+// waitsForMain says whether a shutdown must leave a unit alone because CMD still runs: services outlive the main program.
+func (g *graph) waitsForMain(u *unit) bool {
+	if g.closing == nil || g.closing.asked || g.main == "" || u.name == g.main {
+		return false
+	}
+	m := g.units[g.main]
+	return m != nil && m.state.live()
 }
 
 // cascade decides whether what a live unit requires is being taken down by request, so that it must stop first.
@@ -1122,6 +1215,12 @@ func (g *graph) reface(u *unit) {
 	old := u.face
 	was := old.live
 	u.face = f
+	if old.onWay != f.onWay {
+		g.onWays++
+		if old.onWay {
+			g.onWays -= 2
+		}
+	}
 	for n := range g.users[u.name] {
 		if d := g.units[n]; d.concerned(u, old) {
 			g.push(d)
@@ -1129,6 +1228,11 @@ func (g *graph) reface(u *unit) {
 	}
 	if was == f.live {
 		return
+	}
+	if u.name == g.main && !f.live && g.closing != nil {
+		for _, n := range g.names() {
+			g.push(g.units[n])
+		}
 	}
 	d := 1
 	if was {
@@ -1714,6 +1818,9 @@ func (g *graph) put(ev event) {
 	name := ev.cfg.Service.Name
 	u := g.units[name]
 	switch {
+	case name == g.main && g.main != "":
+		g.refuse(ev.to, refuse("invalid_state", "cannot set %s: it is the main program of this container", name))
+		return
 	case g.closing != nil:
 		g.refuse(ev.to, refuse("shutting_down", "cannot add %s: the system is shutting down", name))
 		return
@@ -1838,7 +1945,13 @@ func (g *graph) reload(ev event) {
 // accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
 // unit is loaded its present version stays; as the loaded graph has no cycle this ends.
 func (g *graph) accept(l loadResult, r *reloadResult) []*config {
-	accepted := slices.Clone(l.configs)
+	accepted := slices.DeleteFunc(slices.Clone(l.configs), func(c *config) bool {
+		taken := g.main != "" && c.Service.Name == g.main
+		if taken {
+			r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: g.main + " is the name of the main program of this container; choose another one"})
+		}
+		return taken
+	})
 	for {
 		all := g.future()
 		for _, c := range accepted {
@@ -1937,6 +2050,7 @@ func (g *graph) all(ev event) {
 func (g *graph) shutdown(ev event) {
 	if g.closing == nil {
 		g.closing = &closing{kind: ev.power, began: g.now}
+		g.emit(effect{kind: effectClosing, text: ev.power, sig: ev.sig})
 		for _, n := range g.names() {
 			u := g.units[n]
 			u.ask, u.pending, u.again = false, false, false
@@ -1961,7 +2075,7 @@ func (g *graph) tickClosing() {
 	if !c.asked && !g.now.Before(c.began.Add(g.limit*3/4)) {
 		g.askAll()
 	}
-	if !c.killed && !g.now.Before(c.began.Add(g.limit)) {
+	if !c.killed && !g.now.Before(c.began.Add(g.limit-g.reserve)) {
 		g.killAll()
 	}
 	if !c.finished && !g.now.Before(c.began.Add(g.limit+giveUp)) {
@@ -2006,7 +2120,7 @@ func (g *graph) closingDue() time.Time {
 	case !c.asked:
 		return c.began.Add(g.limit * 3 / 4)
 	case !c.killed:
-		return c.began.Add(g.limit)
+		return c.began.Add(g.limit - g.reserve)
 	}
 	return c.began.Add(g.limit + giveUp)
 }

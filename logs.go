@@ -20,6 +20,7 @@ import (
 )
 
 const (
+	seqMark       = 20       // mark is called every 2^20 lines
 	maxLine       = 16 << 10 // longer lines are split (contract 5)
 	ringMax       = 4 << 20  // bytes of one ring, whatever buffer_lines says
 	ringRecord    = 8 << 10  // a batch is stored in records of about this size, the unit that is forgotten
@@ -289,7 +290,10 @@ type logHub struct {
 	files    map[string]*logFile
 	pipesBy  []*logPipe // by descriptor number
 	poller   *logPoller
-	grown    int // pipes that were enlarged
+	grown    int        // pipes that were enlarged
+	fifos    string     // directory of named pipes; "": plain pipes
+	frozen   []*logPipe // since freeze
+	mark     func()     // called now and then as seq grows, so that it is saved
 
 	emit      sync.Mutex // orders seq, rings and followers
 	seq       uint64
@@ -410,6 +414,9 @@ func (h *logHub) emitLines(s *logService, stream uint8, data []byte) {
 	ms := time.Now().UnixMilli()
 	first := h.seq + 1
 	h.seq += uint64(n)
+	if h.mark != nil && h.seq>>seqMark != (first-1)>>seqMark {
+		h.mark()
+	}
 	s.mu.Lock()
 	s.ring.push(stream, first, ms, data, n)
 	s.mu.Unlock()
@@ -697,14 +704,15 @@ func (h *logHub) giveScratch(sc *scratch) {
 
 // logPipe is the read end of one stream of one run. Who may read it: the loop (or drain) under mu, unless it is lent to the worker of a file.
 type logPipe struct {
-	hub    *logHub
-	svc    *logService
-	mu     sync.Mutex
-	fd     int // -1: closed
-	stream uint8
-	lent   bool  // to the worker of a raw file
-	grown  bool  // its capacity was raised
-	full   uint8 // big batches in a row
+	hub        *logHub
+	svc        *logService
+	mu         sync.Mutex
+	fd         int // -1: closed
+	stream     uint8
+	lent       bool  // to the worker of a raw file, or to nobody: frozen
+	lentBefore bool  // while frozen
+	grown      bool  // its capacity was raised
+	full       uint8 // big batches in a row
 
 	partial []byte        // an unfinished line, at most maxLine
 	drained chan struct{} // not nil: the service is gone; closed when the pipe is
@@ -720,14 +728,14 @@ type logPipes struct {
 
 // pipes makes the stdout and stderr of one run of a service. The pipes belong to uid and gid (-1: leave), so that a service of another user
 // may open /dev/stdout again. After the start the caller closes the write ends, after the end (or a failed start) it drains.
-func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
+func (h *logHub) pipes(name string, gen uint64, uid, gid int) (*logPipes, error) {
 	lp := &logPipes{Out: -1, Err: -1}
 	for _, end := range []struct {
 		stream uint8
 		write  *int
 		pipe   **logPipe
 	}{{0, &lp.Out, &lp.out}, {1, &lp.Err, &lp.err}} {
-		r, w, err := logNewPipe(uid, gid)
+		r, w, err := h.newPipe(name, gen, streamNames[end.stream], uid, gid)
 		if err == nil {
 			*end.write = w
 			*end.pipe, err = h.register(name, end.stream, r, nil)
@@ -739,6 +747,50 @@ func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
 		}
 	}
 	return lp, nil
+}
+
+// newPipe makes one pipe, or where its read end must outlive us and nobody keeps it, a FIFO with a name.
+func (h *logHub) newPipe(name string, gen uint64, stream string, uid, gid int) (r, w int, err error) {
+	if h.fifos == "" {
+		return logNewPipe(uid, gid)
+	}
+	return sysNewFifo(fifoPath(h.fifos, name, gen, stream), uid, gid)
+}
+
+func fifoPath(dir, name string, gen uint64, stream string) string {
+	return fmt.Sprintf("%s/%s.%d.%s", dir, name, gen, stream)
+}
+
+// readFDs are our ends of both streams, for the keeper.
+func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
+
+// freeze keeps the reader off all pipes until thaw; what is being read is finished.
+func (h *logHub) freeze() {
+	h.mu.Lock()
+	h.frozen = slices.DeleteFunc(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
+	h.mu.Unlock()
+	for _, p := range h.frozen {
+		p.mu.Lock()
+		p.lentBefore = p.lent
+		p.lent = true
+		p.mu.Unlock()
+	}
+}
+
+func (h *logHub) thaw() {
+	for _, p := range h.frozen {
+		p.mu.Lock()
+		p.lent = p.lentBefore
+		p.mu.Unlock()
+	}
+	h.frozen = nil
+}
+
+// names lists the services that have lines, sorted.
+func (h *logHub) names() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return sortedKeys(h.services)
 }
 
 // closeWriteEnds closes our copies of the child's ends; without that no end of file would ever come.

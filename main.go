@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,13 @@ type serverOptions struct {
 	socketMode      os.FileMode
 	socketGroup     string
 	shutdownTimeout time.Duration
+
+	keeper       bool // we run under `zinit init`: the link is descriptor 3, the state 4
+	container    bool
+	discardState bool // what the state describes is stopped, not adopted
+	checkState   bool // say whether the state on descriptor 3 can be read, nothing else
+	withCmd      bool
+	cmdWait      time.Duration
 }
 
 // serverFlags are the flags of `zinit server`. --socket is one for all commands.
@@ -105,6 +113,8 @@ func serverFlags() []commandFlag {
 		{name: "socket-group", arg: "GROUP", help: "group of the socket: may do everything"},
 		{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"},
 		{name: "version", help: "print the version"},
+		// What the keeper says to its server; people need none of these, so they have no help.
+		{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"},
 	}
 }
 
@@ -137,12 +147,20 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		socketMode:      0o600,
 		socketGroup:     c.flag("socket-group"),
 		shutdownTimeout: 30 * time.Second,
+		keeper:          c.has("keeper"),
+		container:       c.has("container"),
+		discardState:    c.has("discard-state"),
+		checkState:      c.has("check-state"),
+		withCmd:         c.has("with-cmd"),
+	}
+	if d, err := parseMillis(c.flag("with-cmd")); err == nil {
+		o.cmdWait = d
 	}
 	o.socketSet = o.socket != ""
 	if !o.socketSet {
 		o.socket = defaultSocket()
 	}
-	if o.socket == "" {
+	if o.socket == "" && !o.keeper {
 		return o, fmt.Errorf("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
 	}
 	switch o.logLevel {
@@ -238,6 +256,11 @@ func clientSockets() []string {
 		paths = append(paths, "/dev/shm/zinit."+strings.Trim(ns, "pid:[]")+"/zinit.sock")
 	}
 	return append(paths, "@zinit")
+}
+
+// keeperSockets lists where a server under the keeper makes its socket: the first place that it can write to.
+func keeperSockets() []string {
+	return slices.DeleteFunc(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
 }
 
 // configDirs gives the services directories: those named, else of the environment, else the default.
@@ -866,6 +889,9 @@ func (c *cli) commandHelp(cmd *command) int {
 		fmt.Fprintln(c.out)
 	}
 	for _, f := range cmd.flags {
+		if f.help == "" {
+			continue
+		}
 		short := "    "
 		if f.short != 0 {
 			short = "-" + string(f.short) + ", "

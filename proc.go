@@ -327,6 +327,30 @@ func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(e
 	return p, nil
 }
 
+// adoptReported takes over a process whose exit our parent reports: alive, or ended with a status that is known already.
+func (t *procs) adoptReported(pid int, invocation string, status *uint32, gone func(exit)) *process {
+	p := &process{t: t, pid: pid, invocation: invocation, gone: gone, pidfd: -1, started: time.Now()}
+	if fd, err := sysPidfd(pid); err == nil && status == nil {
+		p.pidfd = fd
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if status != nil {
+		t.end(p, decodeStatus(*status))
+		t.poke()
+		return p
+	}
+	t.live[pid] = p
+	return p
+}
+
+// has says whether pid is one of our live main processes.
+func (t *procs) has(pid int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live[pid] != nil
+}
+
 // watchPid has the end of an adopted process reported by its pidfd, under mu.
 func (t *procs) watchPid(p *process) error {
 	if t.watch == nil {

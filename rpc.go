@@ -893,7 +893,7 @@ type rpcCall struct {
 	id     []byte               // as it came; nil: a notification
 	values [rpcParamsMax][]byte // by the row's order; nil: absent. They alias the input: copy what must last
 	later  func() (any, error)  // set by a handler that has to wait: the rest of it, for a goroutine of its own
-	then   func()               // set by a handler: to be done once the answer is out
+	then   func()               // set by a handler, or by its later part: to be done once the answer is out
 }
 
 // request runs one request and appends its answer, if that is known now. What waits answers later, to the client or into batch.
@@ -960,6 +960,9 @@ func (c *rpcConn) finish(q *rpcCall, batch *rpcBatch) {
 			c.flush(frame)
 		}
 		c.unreserve()
+		if q.then != nil {
+			q.then()
+		}
 	})
 }
 
@@ -1967,9 +1970,9 @@ func systemMethods() []rpcMethod {
 		{name: "system.reboot", doc: "reboots the machine", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("reboot")},
 		{name: "system.poweroff", doc: "powers the machine off", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("poweroff")},
 		{name: "system.halt", doc: "halts the machine", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("halt")},
-		{name: "system.prepare_restart", doc: "saves the state and ends the server; the services go on", result: restartResult{}, errors: append(gone, "not_supported"), handle: doNotYet},
+		{name: "system.prepare_restart", doc: "saves the state and ends the server; the services go on", result: restartResult{}, errors: append(gone, "not_supported"), handle: doPrepareRestart},
 		{name: "system.upgrade", doc: "goes over to a new binary; the services go on", params: ps{{name: "binary", kind: "string", doc: "its path; absent: the server's own"}},
-			result: upgradeResult{}, errors: append(gone, "not_supported"), handle: doNotYet},
+			result: upgradeResult{}, waits: true, errors: append(gone, "not_supported", "process_error", "invalid_state", "timeout"), handle: doUpgrade},
 		{name: "debug.state", read: true, doc: "everything that the server knows", result: debugResult{}, handle: doDebugState},
 		{name: "debug.process_tree", read: true, doc: "all processes of all services", result: processResult{}, handle: doProcessTree},
 		{name: "boot.analyze", read: true, doc: "how long each service took to start, and the critical chain",
@@ -2397,6 +2400,29 @@ func doPower(kind string) func(q *rpcCall) (any, error) {
 		_, err := q.ask(event{kind: eventShutdown, power: do})
 		return okResult{true}, err
 	}
+}
+
+// doPrepareRestart answers first: the connection is gone with the server.
+func doPrepareRestart(q *rpcCall) (any, error) {
+	file, names, after, err := q.core().prepareRestart()
+	if err != nil {
+		return nil, err
+	}
+	q.then = after
+	return restartResult{true, file, names}, nil
+}
+
+func doUpgrade(q *rpcCall) (any, error) {
+	binary := q.str("binary")
+	q.later = func() (any, error) {
+		ver, after, err := q.core().upgrade(binary)
+		if err != nil {
+			return nil, err
+		}
+		q.then = after
+		return upgradeResult{true, ver}, nil
+	}
+	return nil, nil
 }
 
 func doNotYet(q *rpcCall) (any, error) {

@@ -3,14 +3,19 @@
 package main
 
 import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,6 +40,17 @@ type supervisor struct {
 	lives  map[uint64]*life // by generation
 
 	finished chan effect
+
+	bootID      string
+	journal     *journal // nil: nothing is saved
+	unsaved     bool     // the journal lacks something: write it anew
+	saidUnsaved bool
+	keeper      *link // nil: standalone
+	acks        ackList
+	withCmd     bool
+	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
+	partial     map[string][]byte // beginnings of lines that the last server had read
+	booted      atomic.Bool
 }
 
 // life is one start of a service: its process and the pipes of its output.
@@ -78,6 +94,8 @@ func (q *queue[T]) take() []T {
 func newSupervisor(opts serverOptions, mode string) *supervisor {
 	s := &supervisor{opts: opts, mode: mode, begun: time.Now(), lives: map[uint64]*life{}, finished: make(chan effect, 1),
 		g: newGraph(opts.shutdownTimeout), moves: newMoveHub()}
+	s.g.mint = newInvocation
+	s.acks.byPID = map[int]uint64{}
 	s.events.init()
 	s.hands.init()
 	s.spawner = newSpawner(s)
@@ -147,7 +165,16 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		work = append(work, s.g.step(now, event{kind: eventTick})...)
 		next = s.g.nextDue()
 	}
+	s.save()
 	s.mu.Unlock()
+	if s.keeper != nil {
+		for i := range batch {
+			if batch[i].kind == eventExited {
+				s.saw(batch[i].pid)
+			}
+		}
+		s.sendAcks()
+	}
 	for i := range work {
 		s.perform(&work[i])
 	}
@@ -158,7 +185,11 @@ func (s *supervisor) turn(now time.Time) time.Time {
 func (s *supervisor) perform(e *effect) {
 	switch e.kind {
 	case effectSpawn:
-		s.spawner.add(&spawnJob{name: e.name, gen: e.gen, cfg: e.cfg})
+		if s.withCmd && e.name == mainName {
+			s.keeper.send(packet{op: opCommand})
+			return
+		}
+		s.spawner.add(&spawnJob{name: e.name, gen: e.gen, cfg: e.cfg, invocation: e.text})
 	case effectCancelSpawn:
 		s.spawner.cancel(e.name, e.gen)
 	case effectStop, effectKill, effectSignal:
@@ -180,6 +211,12 @@ func (s *supervisor) perform(e *effect) {
 	case effectForget:
 		s.moves.tell(e)
 		s.logs.forget(e.name)
+	case effectClosing:
+		if s.keeper != nil {
+			s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: e.text})
+		}
+	case effectCritical:
+		s.critical(e)
 	case effectFinished:
 		s.finished <- *e
 	}
@@ -213,6 +250,17 @@ func (s *supervisor) work() {
 	}
 }
 
+// critical is the end of a service that everything depends on: the end of a container, the emergency of a machine.
+func (s *supervisor) critical(e *effect) {
+	logf(logError, "the critical service %s: %s", e.name, e.text)
+	switch s.mode {
+	case "container":
+		s.submit(event{kind: eventShutdown, power: "exit", sig: e.sig})
+	case "system":
+		s.keeper.send(packet{op: opDo, text: "emergency the critical service " + e.name + ": " + e.text})
+	}
+}
+
 func (s *supervisor) life(gen uint64) *life {
 	s.lifeMu.Lock()
 	defer s.lifeMu.Unlock()
@@ -232,6 +280,10 @@ func (s *supervisor) touch(e *effect) {
 	case effectKill:
 		l.proc.kill()
 	case effectStop:
+		if s.withCmd && e.name == mainName {
+			s.keeper.send(packet{op: opDo, text: fmt.Sprintf("signal %d", sigTerm)})
+			return
+		}
 		s.stop(l)
 	case effectSignal:
 		r := reply{}
@@ -332,6 +384,7 @@ func (s *supervisor) load() loadResult { return loadDirs(s.opts.systemDir, s.opt
 
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
+	defer s.booted.Store(true)
 	a, err := s.ask(event{kind: eventReload, load: s.load()}, nil)
 	if err != nil {
 		return
@@ -359,11 +412,15 @@ func (s *supervisor) complain(r *reloadResult) {
 	}
 }
 
-// serverMain is `zinit server`: the daemon in the foreground, until a signal or a client ends it. It returns the exit code.
+// serverMain is `zinit server`: the daemon, until a signal, a client or the keeper ends it. It returns the exit code.
 func serverMain(opts serverOptions) int {
+	if opts.checkState {
+		return checkState()
+	}
 	if err := setLogLevel(opts.logLevel); err != nil {
 		logf(logError, "%v", err)
-		return 2
+		serverLog.flush(time.Second)
+		return exitUsage
 	}
 	// Half the default garbage: a supervisor is small and idle, and its memory is a promise (see the budget).
 	debug.SetGCPercent(50)
@@ -372,30 +429,198 @@ func serverMain(opts serverOptions) int {
 			opts.configDirs[i] = abs
 		}
 	}
-	s := newSupervisor(opts, "standalone")
-	door, err := listenRPC(opts)
+	s := newSupervisor(opts, serverMode(opts))
+	sigs := make(chan os.Signal, 16)
+	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	s.logs = newLogHub(1)
+	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
+	s.procs = newProcsOf(!opts.keeper)
+	door, err := s.open()
 	if err != nil {
 		logf(logError, "%v", err)
 		serverLog.flush(time.Second)
-		return 1
+		return exitRefused
 	}
-	s.procs = newProcs()
-	s.logs = newLogHub(1)
-	sigs := make(chan os.Signal, 16)
-	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	st, h, err := s.inherit()
+	if err != nil {
+		logf(logError, "%v", err)
+		serverLog.flush(time.Second)
+		return exitRefused
+	}
+	if st != nil {
+		s.adoptAll(st, h)
+	}
 	background("supervisor", s.run)
 	background("hands", s.work)
-	r := serveRPC(s, door)
-	background("boot", s.boot)
-	logf(logInfo, "zinit %s is listening on %s", version, opts.socket)
+	s.procs.run()
+	var r *rpcServer
+	if door != nil {
+		r = serveRPC(s, door)
+		logf(logInfo, "zinit %s is listening on %s", version, s.opts.socket)
+	}
+	s.begin(st, h)
 	e := s.waitForEnd(sigs)
-	r.close()
+	if r != nil {
+		r.close()
+	}
 	if e.incomplete {
 		logf(logError, "some processes did not end even after SIGKILL")
 	}
 	logf(logInfo, "all services are stopped")
 	s.logs.flushLogs(time.Second)
-	return 0
+	s.forgetState()
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opDone})
+		select {} // the keeper ends us
+	}
+	return exitDone
+}
+
+func serverMode(o serverOptions) string {
+	switch {
+	case o.keeper && o.container:
+		return "container"
+	case o.keeper:
+		return "system"
+	}
+	return "standalone"
+}
+
+// open makes the control socket. Under the keeper the services matter more than the socket: without one they run all the same.
+func (s *supervisor) open() (*rpcListener, error) {
+	paths := []string{s.opts.socket}
+	if s.opts.keeper && !s.opts.socketSet {
+		paths = keeperSockets()
+	}
+	var firstErr error
+	for _, p := range paths {
+		o := s.opts
+		o.socket = p
+		door, err := listenRPC(o)
+		if err == nil {
+			s.opts.socket = p
+			return door, nil
+		}
+		if firstErr == nil {
+			firstErr = err
+		}
+	}
+	if s.opts.keeper {
+		logf(logWarn, "%v; the services run, but nobody can ask or command", firstErr)
+		return nil, nil
+	}
+	return nil, firstErr
+}
+
+// inherit takes over what an earlier server left: from the keeper, or from the files beside the socket. A nil state is a fresh start.
+func (s *supervisor) inherit() (*savedState, handed, error) {
+	s.bootID = sysBootID()
+	if !s.opts.keeper {
+		st := s.keepState()
+		h := handed{}
+		if st != nil {
+			h.store = s.fifoStore(st)
+			s.takeRings(nil)
+		}
+		return st, h, nil
+	}
+	l, err := newLink(keeperLink)
+	if err != nil {
+		return nil, handed{}, fmt.Errorf("cannot talk to the keeper: %w", err)
+	}
+	h, err := greet(l)
+	if err != nil {
+		return nil, h, fmt.Errorf("the keeper does not say what there is: %w", err)
+	}
+	s.keeper = l
+	s.withCmd = s.opts.withCmd
+	var st *savedState
+	if fd := keeperState; sysIsOpen(fd) {
+		s.journal = newJournal(fd)
+		if s.opts.discardState {
+			logf(logError, "servers died again and again with the saved state: what it describes is stopped, and everything is started anew")
+			s.discard()
+			s.unsaved = true
+		} else {
+			st = s.readJournal()
+		}
+	} else {
+		s.discard()
+	}
+	s.takeRings(h.store[ringsKey])
+	delete(h.store, ringsKey)
+	s.keeper.send(packet{op: opDrop, text: ringsKey})
+	if st == nil {
+		for key, fds := range h.store {
+			closeAll(fds)
+			s.keeper.send(packet{op: opDrop, text: key})
+		}
+		for _, e := range h.exits {
+			s.acks.ready = append(s.acks.ready, e.seq)
+		}
+	}
+	return st, h, nil
+}
+
+// Descriptors that the keeper gives the server.
+const (
+	keeperLink  = 3
+	keeperState = 4
+)
+
+// takeRings takes the log lines of the last server: from the keeper, or from the image that executed us.
+func (s *supervisor) takeRings(fds []int) {
+	fd := -1
+	if len(fds) == 1 {
+		fd = fds[0]
+	} else if _, err := fmt.Sscan(os.Getenv(ringsVar), &fd); err != nil {
+		return
+	}
+	os.Unsetenv(ringsVar)
+	s.partial = s.loadRings(fd)
+}
+
+// begin starts what is to be started, or lets what was adopted go on.
+func (s *supervisor) begin(st *savedState, h handed) {
+	if s.withCmd {
+		s.view(func(g *graph, _ time.Time) {
+			g.main = mainName
+			if g.units[mainName] == nil {
+				_, argv, _ := strings.Cut(h.cmd.text, "\x00")
+				g.now = time.Now()
+				g.add(mainUnit(strings.Split(argv, "\x00")))
+			}
+		})
+		background("wait for CMD", s.waitForMain)
+	}
+	if s.keeper != nil {
+		background("keeper", s.follow)
+		if h.closing != nil {
+			s.submit(event{kind: eventShutdown, power: h.closing.text})
+		}
+		s.sendAcks()
+		s.keeper.send(packet{op: opLive})
+	}
+	if st == nil || s.keeper == nil {
+		background("boot", s.boot)
+		return
+	}
+	s.booted.Store(true)
+	s.submit(event{kind: eventCancel})
+}
+
+// waitForMain starts CMD once nothing that is wanted is on its way any more, at the latest after --cmd-wait-ms.
+func (s *supervisor) waitForMain() {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(s.opts.cmdWait); time.Now().Before(end); <-tick.C {
+		settled := false
+		s.view(func(g *graph, _ time.Time) { settled = s.booted.Load() && g.settled() })
+		if settled {
+			break
+		}
+	}
+	s.startMain()
 }
 
 // waitForEnd takes signals until the shutdown that one of them, or a client, began is complete. A second SIGTERM or SIGINT kills at once.
@@ -410,6 +635,12 @@ func (s *supervisor) waitForEnd(sigs <-chan os.Signal) effect {
 			case syscall.SIGHUP:
 				background("reload", s.reload)
 			case syscall.SIGTERM, syscall.SIGINT:
+				if s.keeper != nil {
+					if sig == syscall.SIGTERM {
+						s.handover()
+					}
+					continue
+				}
 				kind := eventShutdown
 				if asked {
 					kind = eventShutdownNow
@@ -424,11 +655,12 @@ func (s *supervisor) waitForEnd(sigs <-chan os.Signal) effect {
 
 // spawnJob is one start on its way to the kernel. phase says who may still stop it.
 type spawnJob struct {
-	name  string
-	gen   uint64
-	cfg   *config
-	phase int // under spawner.mu: jobWaiting, jobLooking, jobForking, jobOver
-	limit *time.Timer
+	name       string
+	gen        uint64
+	cfg        *config
+	invocation string
+	phase      int // under spawner.mu: jobWaiting, jobLooking, jobForking, jobOver
+	limit      *time.Timer
 }
 
 const (
@@ -525,6 +757,13 @@ func (p *spawner) worker() {
 	p.workers--
 }
 
+// idle says that no start is under way.
+func (p *spawner) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.busy == 0 && len(p.jobs) == 0
+}
+
 func doesNotAnswer(j *spawnJob) string {
 	e := j.cfg.Service.Exec
 	name := e.Line
@@ -548,17 +787,16 @@ func (p *spawner) start(j *spawnJob) {
 			p.fail(j, doesNotAnswer(j))
 		}
 	})
-	invocation := newInvocation()
-	sp, err := resolve(j.cfg, j.cfg.Service.Exec, invocation)
+	sp, err := resolve(j.cfg, j.cfg.Service.Exec, j.invocation)
 	j.limit.Stop()
 	if !p.leave(j, jobForking) {
 		return
 	}
 	if err != nil {
-		p.fail(j, err.Error())
+		p.failed(j, err)
 		return
 	}
-	p.execute(j, sp, invocation)
+	p.execute(j, sp)
 }
 
 // leave moves a job on from looking; false when it was called back, or given up, before.
@@ -572,29 +810,33 @@ func (p *spawner) leave(j *spawnJob, phase int) bool {
 	return true
 }
 
-func (p *spawner) execute(j *spawnJob, sp *spec, invocation string) {
+func (p *spawner) execute(j *spawnJob, sp *spec) {
 	s := p.s
-	pipes, err := s.logs.pipes(j.name, sp.UID, sp.GID)
+	pipes, err := s.logs.pipes(j.name, j.gen, sp.UID, sp.GID)
 	if err != nil {
 		p.fail(j, "cannot make the pipes for its output: "+err.Error())
 		return
 	}
 	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opStore, text: logKey(j.name, j.gen), fds: pipes.readFDs()})
+	}
 	l := &life{pipes: pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
-	proc, err := s.procs.start(sp, j.name, invocation, func(e exit) {
+	proc, err := s.procs.start(sp, j.name, j.invocation, func(e exit) {
 		background("end of a service", func() { s.gone(l, e) })
 	})
 	pipes.closeWriteEnds()
 	if err != nil {
 		pipes.drain()
-		p.fail(j, err.Error())
+		s.release(j.name, j.gen)
+		p.failed(j, err)
 		return
 	}
 	l.proc = proc
 	s.lifeMu.Lock()
 	s.lives[j.gen] = l
 	s.lifeMu.Unlock()
-	s.submit(event{kind: eventSpawned, name: j.name, gen: j.gen, pid: proc.pid, invocation: invocation})
+	s.submit(event{kind: eventSpawned, name: j.name, gen: j.gen, pid: proc.pid})
 	close(l.told)
 }
 
@@ -608,11 +850,29 @@ func (s *supervisor) gone(l *life, e exit) {
 	s.lifeMu.Lock()
 	delete(s.lives, l.gen)
 	s.lifeMu.Unlock()
-	s.submit(event{kind: eventExited, name: l.name, gen: l.gen, exit: e})
+	s.submit(event{kind: eventExited, name: l.name, gen: l.gen, exit: e, pid: l.proc.pid})
+	s.release(l.name, l.gen)
+}
+
+// release gives up what outlives a server of one start: the keeper's copies of its pipes, or their files.
+func (s *supervisor) release(name string, gen uint64) {
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opDrop, text: logKey(name, gen)})
+		return
+	}
+	if s.logs.fifos != "" {
+		_ = os.Remove(fifoPath(s.logs.fifos, name, gen, "stdout"))
+		_ = os.Remove(fifoPath(s.logs.fifos, name, gen, "stderr"))
+	}
 }
 
 func (p *spawner) fail(j *spawnJob, text string) {
 	p.s.submit(event{kind: eventSpawnFailed, name: j.name, gen: j.gen, text: text})
+}
+
+// failed is fail with the reason as an error, which may say that the program is not there.
+func (p *spawner) failed(j *spawnJob, err error) {
+	p.s.submit(event{kind: eventSpawnFailed, name: j.name, gen: j.gen, text: err.Error(), missing: errors.Is(err, syscall.ENOENT)})
 }
 
 // cancel calls a spawn back. When the kernel has it already, its result comes and the graph brings it down.
@@ -623,4 +883,1029 @@ func (p *spawner) cancel(name string, gen uint64) {
 	if j != nil && p.leave(j, jobOver) {
 		p.fail(j, "called back")
 	}
+}
+
+// --- state: what must outlive a server
+
+// journal is the saved state: records appended to a memfd that the keeper holds, or to a file. One write a turn, no fsync: it is void
+// after a restart of the machine. A record that was cut by a kill fails its sum and counts as not written. When what is outdated
+// outgrows what counts, everything is written anew behind the end, the head is pointed there, and the old space is given back.
+type journal struct {
+	fd    int
+	base  int64 // where the records that count begin
+	end   int64
+	whole int64 // size of the last complete copy
+	buf   []byte
+}
+
+const (
+	journalMagic = "zinit-state 1\n"
+	journalHead  = 64
+	journalSlack = 1 << 20
+	maxRecord    = 1 << 22
+)
+
+func newJournal(fd int) *journal {
+	return &journal{fd: fd, base: journalHead, end: journalHead}
+}
+
+// checksum is FNV-1a (32 bits): it tells a record that was cut from one that is whole.
+func checksum(b []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range b {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return h
+}
+
+func appendRecord(dst, payload []byte) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
+	dst = binary.LittleEndian.AppendUint32(dst, checksum(payload))
+	return append(dst, payload...)
+}
+
+func (j *journal) writeHead() error {
+	head := make([]byte, 0, journalHead)
+	head = append(head, journalMagic...)
+	head = binary.LittleEndian.AppendUint64(head, uint64(j.base))
+	head = binary.LittleEndian.AppendUint32(head, checksum(head))
+	return sysPwrite(j.fd, head, 0)
+}
+
+// append writes a batch of records behind the others.
+func (j *journal) append(batch []byte) error {
+	if err := sysPwrite(j.fd, batch, j.end); err != nil {
+		return err
+	}
+	j.end += int64(len(batch))
+	return nil
+}
+
+// outgrown says that it is time for a complete copy.
+func (j *journal) outgrown() bool { return j.end-j.base > 2*j.whole+journalSlack }
+
+// renew writes a complete copy and lets only that count.
+func (j *journal) renew(all []byte) error {
+	old := j.base
+	at := j.end
+	if err := j.append(all); err != nil {
+		return err
+	}
+	j.base, j.whole = at, int64(len(all))
+	if err := j.writeHead(); err != nil {
+		j.base = old
+		return err
+	}
+	sysPunch(j.fd, journalHead, at-journalHead)
+	return nil
+}
+
+// read returns the records that count, in the order they were written.
+func (j *journal) read() ([][]byte, error) {
+	data, err := sysReadAll(j.fd)
+	if err != nil || len(data) == 0 {
+		return nil, err
+	}
+	n := len(journalMagic) + 8
+	if len(data) < journalHead || string(data[:len(journalMagic)]) != journalMagic || checksum(data[:n]) != binary.LittleEndian.Uint32(data[n:]) {
+		return nil, fmt.Errorf("the saved state has another form than version %s writes", version)
+	}
+	j.base = int64(binary.LittleEndian.Uint64(data[len(journalMagic):]))
+	if j.base < journalHead || j.base > int64(len(data)) {
+		return nil, fmt.Errorf("the saved state is damaged")
+	}
+	records := splitRecords(data[j.base:])
+	j.end = j.base
+	for _, r := range records {
+		j.end += 8 + int64(len(r))
+	}
+	j.whole = j.end - j.base
+	return records, nil
+}
+
+// splitRecords returns the records at the beginning of data, up to one that is not whole.
+func splitRecords(data []byte) [][]byte {
+	var records [][]byte
+	for len(data) >= 8 {
+		size := int(binary.LittleEndian.Uint32(data))
+		if size == 0 || size > maxRecord || 8+size > len(data) || checksum(data[8:8+size]) != binary.LittleEndian.Uint32(data[4:]) {
+			break
+		}
+		records = append(records, data[8:8+size])
+		data = data[8+size:]
+	}
+	return records
+}
+
+// savedUnit is one unit in the journal. Times are CLOCK_MONOTONIC nanoseconds, 0 for none.
+type savedUnit struct {
+	Name         string         `json:"name"`
+	State        int            `json:"state"`
+	Up           bool           `json:"up,omitempty"`
+	Leave        int            `json:"leave,omitempty"`
+	Again        bool           `json:"again,omitempty"`
+	Forced       bool           `json:"forced,omitempty"`
+	ByItself     bool           `json:"by_itself,omitempty"`
+	Cause        *failureReason `json:"cause,omitempty"`
+	Reason       *failureReason `json:"reason,omitempty"`
+	Gen          uint64         `json:"gen,omitempty"`
+	PID          int            `json:"pid,omitempty"`
+	Ticks        uint64         `json:"ticks,omitempty"`
+	Invocation   string         `json:"invocation,omitempty"`
+	Started      int64          `json:"started,omitempty"`
+	RunningAt    int64          `json:"running_at,omitempty"`
+	LastStart    int64          `json:"last_start,omitempty"`
+	LastStop     int64          `json:"last_stop,omitempty"`
+	ExitCode     *int           `json:"exit_code,omitempty"`
+	Tries        int            `json:"tries,omitempty"`
+	RestartCount int            `json:"restart_count,omitempty"`
+	Pending      bool           `json:"pending,omitempty"`
+	RestartDue   int64          `json:"restart_due,omitempty"`
+	StartDue     int64          `json:"start_due,omitempty"`
+	StopDue      int64          `json:"stop_due,omitempty"`
+	HealthOK     bool           `json:"health_ok,omitempty"`
+	HealthError  string         `json:"health_error,omitempty"`
+	Checks       int            `json:"checks,omitempty"`
+	Failures     int            `json:"failures,omitempty"`
+	BootBlocked  int64          `json:"boot_blocked,omitempty"`
+	BootStarting int64          `json:"boot_starting,omitempty"`
+	BootReady    int64          `json:"boot_ready,omitempty"`
+}
+
+// savedConfig is the configuration of one unit in the journal, as text of a service file.
+type savedConfig struct {
+	Name    string `json:"name"`
+	Path    string `json:"path,omitempty"`
+	System  bool   `json:"system,omitempty"`
+	Persist bool   `json:"persist,omitempty"`
+	Text    string `json:"text"`
+}
+
+// savedServer is what is not of one unit.
+type savedServer struct {
+	Boot    string `json:"boot"` // boot id: the state is void on another one
+	Gen     uint64 `json:"gen"`
+	Seq     uint64 `json:"seq"`
+	Started int64  `json:"started"`
+	Closing string `json:"closing,omitempty"`
+	Began   int64  `json:"began,omitempty"`
+	Asked   bool   `json:"asked,omitempty"`
+	Killed  bool   `json:"killed,omitempty"`
+}
+
+// seqGap is how far the numbers of log lines jump when a server died: more than can have come since the last save.
+const seqGap = 1 << 21
+
+// monoClock turns times into CLOCK_MONOTONIC nanoseconds and back.
+type monoClock struct {
+	now  time.Time
+	mono int64
+}
+
+func clockNow() monoClock { return monoClock{time.Now(), sysMono()} }
+
+func (c monoClock) save(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(1, c.mono-int64(c.now.Sub(t)))
+}
+
+func (c monoClock) load(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return c.now.Add(time.Duration(n - c.mono))
+}
+
+func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
+	s := savedUnit{Name: u.name, State: int(u.state), Up: u.up, Leave: int(u.leave), Again: u.again, Forced: u.forced, ByItself: u.byItself,
+		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
+		RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
+		Checks: u.health.checks, Failures: u.health.failures,
+		Started: c.save(u.started), RunningAt: c.save(u.runningAt), LastStart: c.save(u.lastStart), LastStop: c.save(u.lastStop),
+		StartDue: c.save(u.startDue), StopDue: c.save(u.stopDue),
+		BootBlocked: c.save(u.bootBlocked), BootStarting: c.save(u.bootStarting), BootReady: c.save(u.bootReady)}
+	if u.spawned {
+		s.PID, s.Ticks = u.pid, ticks
+	}
+	if u.pending {
+		s.RestartDue = c.save(u.restartDue)
+	}
+	return s
+}
+
+// configRecord is a record with the configuration in force ('c') or the changed one ('n').
+func configRecord(dst []byte, kind byte, c *config) []byte {
+	text := savedConfig{Name: c.Service.Name, Path: c.path, System: c.system, Persist: c.persist, Text: string(c.toml())}
+	return appendRecord(dst, append([]byte{kind}, stateText(&text)...))
+}
+
+// saveUnits appends the records of units to dst.
+func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
+	for _, u := range us {
+		if s.g.units[u.name] != u {
+			if s.g.units[u.name] == nil {
+				dst = appendRecord(dst, []byte("d"+u.name))
+			}
+			continue
+		}
+		if u.savedCfg != u.cfg || u.savedNext != u.next {
+			dst = configRecord(dst, 'c', u.cfg)
+			if u.next != nil {
+				dst = configRecord(dst, 'n', u.next)
+			}
+			u.savedCfg, u.savedNext = u.cfg, u.next
+		}
+		text := u.saved(c, s.ticksOf(u))
+		dst = appendRecord(dst, append([]byte{'u'}, stateText(&text)...))
+	}
+	return dst
+}
+
+// ticksOf is the start time of a unit's process, asked for once.
+func (s *supervisor) ticksOf(u *unit) uint64 {
+	if !u.spawned {
+		return 0
+	}
+	l := s.life(u.gen)
+	if l == nil || l.proc == nil {
+		return 0
+	}
+	return l.proc.ticks()
+}
+
+func (s *supervisor) serverRecord(dst []byte, c monoClock) []byte {
+	v := savedServer{Boot: s.bootID, Gen: s.g.gen, Seq: s.logs.lastSeq(), Started: c.save(s.begun)}
+	if cl := s.g.closing; cl != nil {
+		v.Closing, v.Began, v.Asked, v.Killed = cl.kind, c.save(cl.began), cl.asked, cl.killed
+	}
+	return appendRecord(dst, append([]byte{'g'}, stateText(&v)...))
+}
+
+// save writes what the last steps changed. It runs before their effects: a process never exists without a record that it was to be.
+func (s *supervisor) save() {
+	changed := s.g.takeChanged()
+	if s.journal == nil {
+		return
+	}
+	c := clockNow()
+	j := s.journal
+	var err error
+	if j.outgrown() || s.unsaved {
+		all := make([]*unit, 0, len(s.g.units))
+		for _, n := range s.g.names() {
+			u := s.g.units[n]
+			u.savedCfg = nil
+			all = append(all, u)
+		}
+		err = j.renew(s.saveUnits(s.serverRecord(nil, c), all, c))
+	} else {
+		j.buf = s.saveUnits(s.serverRecord(j.buf[:0], c), changed, c)
+		err = j.append(j.buf)
+	}
+	s.unsaved = err != nil
+	if err != nil && !s.saidUnsaved {
+		s.saidUnsaved = true
+		logf(logError, "cannot save the state: %v; if this server dies now, services may be started anew", err)
+	}
+}
+
+// saved is a journal that was read.
+type savedState struct {
+	server savedServer
+	units  map[string]savedUnit
+	cfg    map[string]*config
+	next   map[string]*config
+}
+
+// readState understands the records of a journal; later ones replace earlier ones.
+func readState(records [][]byte) (*savedState, error) {
+	st := &savedState{units: map[string]savedUnit{}, cfg: map[string]*config{}, next: map[string]*config{}}
+	for _, r := range records {
+		body := r[1:]
+		switch r[0] {
+		case 'g':
+			st.server = savedServer{}
+			if err := readStateText(body, &st.server); err != nil {
+				return nil, err
+			}
+		case 'c', 'n':
+			var sc savedConfig
+			if err := readStateText(body, &sc); err != nil {
+				return nil, err
+			}
+			c, errs, _ := parseTOML([]byte(sc.Text), sc.Path, sc.Name)
+			if c == nil {
+				return nil, fmt.Errorf("the saved configuration of %s: %v", sc.Name, errs)
+			}
+			c.path, c.system, c.persist = sc.Path, sc.System, sc.Persist
+			if r[0] == 'c' {
+				st.cfg[sc.Name] = c
+				delete(st.next, sc.Name)
+				continue
+			}
+			st.next[sc.Name] = c
+		case 'u':
+			var su savedUnit
+			if err := readStateText(body, &su); err != nil {
+				return nil, err
+			}
+			st.units[su.Name] = su
+		case 'd':
+			delete(st.units, string(body))
+		}
+	}
+	for n := range st.units {
+		if st.cfg[n] == nil {
+			return nil, fmt.Errorf("the saved state has no configuration for %s", n)
+		}
+	}
+	return st, nil
+}
+
+func stateText(v any) []byte {
+	b, _ := json.Marshal(v)
+	return b
+}
+
+func readStateText(b []byte, v any) error { return json.Unmarshal(b, v) }
+
+// restore puts saved units back as they were, links and counts included, and returns those that have, or may have, a process.
+func (g *graph) restore(st *savedState, c monoClock) []*unit {
+	g.now, g.out = c.now, nil
+	g.gen = st.server.Gen
+	if st.server.Closing != "" {
+		g.closing = &closing{kind: st.server.Closing, began: c.load(st.server.Began), asked: st.server.Asked, killed: st.server.Killed}
+	}
+	var live []*unit
+	for _, n := range sortedKeys(st.units) {
+		u := g.add(st.cfg[n])
+		u.next = st.next[n]
+		u.restoreFrom(st.units[n], c)
+		g.gen = max(g.gen, u.gen)
+		if u.state.live() && u.cfg.Kind != "target" {
+			live = append(live, u)
+		}
+	}
+	for _, n := range g.names() {
+		g.reface(g.units[n])
+	}
+	return live
+}
+
+func (u *unit) restoreFrom(s savedUnit, c monoClock) {
+	u.state, u.up, u.leave, u.again, u.forced, u.byItself = state(s.State), s.Up, leave(s.Leave), s.Again, s.Forced, s.ByItself
+	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
+	u.pid, u.spawned = s.PID, s.PID != 0
+	u.started, u.runningAt, u.lastStart, u.lastStop = c.load(s.Started), c.load(s.RunningAt), c.load(s.LastStart), c.load(s.LastStop)
+	u.tries, u.restartCount, u.pending, u.restartDue = s.Tries, s.RestartCount, s.Pending, c.load(s.RestartDue)
+	u.startDue, u.stopDue = c.load(s.StartDue), c.load(s.StopDue)
+	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = s.HealthOK, s.HealthError, s.Checks, s.Failures
+	u.bootBlocked, u.bootStarting, u.bootReady = c.load(s.BootBlocked), c.load(s.BootStarting), c.load(s.BootReady)
+	if u.spawned && u.cfg.Health != nil && (u.state == starting || u.state == running) {
+		u.probeDue = c.now
+	}
+}
+
+// --- the keeper's other half: the server under `zinit init`
+
+// ackList remembers which exit records of the keeper wait to be saved.
+type ackList struct {
+	mu    sync.Mutex
+	byPID map[int]uint64 // of our services, until the graph has saved their end
+	ready []uint64
+	held  []uint64 // of unknown pids, until no start is under way
+}
+
+// handed is what the keeper gives a new server before "live".
+type handed struct {
+	store   map[string][]int
+	exits   []exitRecord
+	cmd     packet
+	closing *packet
+}
+
+// greet reads what the keeper has for us.
+func greet(l *link) (handed, error) {
+	h := handed{store: map[string][]int{}}
+	for {
+		p, err := l.recv()
+		if err != nil {
+			return h, err
+		}
+		switch p.op {
+		case opStore:
+			h.store[p.text] = append(h.store[p.text], p.fds...)
+		case opExits:
+			h.exits = append(h.exits, parseExits(p.text)...)
+		case opCommand:
+			h.cmd = p
+		case opClosing:
+			h.closing = &p
+		case opLive:
+			return h, nil
+		}
+	}
+}
+
+func parseExits(text string) []exitRecord {
+	var list []exitRecord
+	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
+		list = append(list, exitRecord{binary.LittleEndian.Uint64(b), int(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:])})
+	}
+	return list
+}
+
+// logKey names the pipes of one start in the keeper's store.
+func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", name, gen) }
+
+// adoptAll goes on with the services of an earlier server.
+func (s *supervisor) adoptAll(st *savedState, h handed) {
+	c := clockNow()
+	dead := map[int]exitRecord{}
+	for _, e := range h.exits {
+		dead[e.pid] = e
+	}
+	s.logs.seqAtLeast(st.server.Seq + seqGap)
+	if st.server.Started != 0 {
+		s.begun = c.load(st.server.Started)
+	}
+	s.mu.Lock()
+	live := s.g.restore(st, c)
+	for _, e := range s.g.out {
+		if e.kind == effectConfigure {
+			s.logs.configure(e.name, e.cfg.Logging, s.mode == "container")
+		}
+	}
+	s.mu.Unlock()
+	s.adoptLogs(h.store, live)
+	known := map[int]bool{}
+	for _, u := range live {
+		known[u.pid] = true
+	}
+	for _, u := range live {
+		s.adoptUnit(st, u, dead, known)
+	}
+	for _, e := range h.exits {
+		if !known[e.pid] {
+			s.acks.ready = append(s.acks.ready, e.seq)
+		}
+	}
+	if len(live) > 0 {
+		logf(logInfo, "adopted %d running services", len(live))
+	}
+}
+
+// adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
+func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
+	for _, key := range sortedKeys(store) {
+		var name string
+		var gen uint64
+		if n, _ := fmt.Sscanf(key, "log %s %d", &name, &gen); n != 2 {
+			continue
+		}
+		fds := store[key]
+		if len(fds) != 2 {
+			closeAll(fds)
+			continue
+		}
+		pipes, err := s.logs.adopt(name, []logEnd{{"stdout", fds[0], s.partial[name+" stdout"]}, {"stderr", fds[1], s.partial[name+" stderr"]}})
+		if err != nil {
+			logf(logError, "cannot go on with the output of %s: %v", name, err)
+			continue
+		}
+		i := slices.IndexFunc(live, func(u *unit) bool { return u.name == name && u.gen == gen })
+		if i < 0 {
+			background("drain", func() {
+				pipes.drain()
+				s.release(name, gen)
+			})
+			continue
+		}
+		s.lives[gen] = &life{name: name, gen: gen, cfg: live[i].cfg, pipes: pipes, told: make(chan struct{})}
+	}
+}
+
+// adoptUnit goes on with one unit that has a process, or whose start was under way when the last server died.
+func (s *supervisor) adoptUnit(st *savedState, u *unit, dead map[int]exitRecord, known map[int]bool) {
+	l := s.lives[u.gen]
+	if l == nil {
+		l = &life{name: u.name, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
+		s.lives[u.gen] = l
+	}
+	pid, ticks, found := u.pid, st.units[u.name].Ticks, u.spawned
+	if !found {
+		pid, ticks, found = s.findStarted(u, known)
+	}
+	gone := func(e exit) { background("end of a service", func() { s.gone(l, e) }) }
+	if !found {
+		close(l.told)
+		delete(s.lives, u.gen)
+		if e, ok := s.exitOfStart(dead, known); ok && u.state != stopping {
+			s.acks.byPID[e.pid] = e.seq
+			s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
+			s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: decodeStatus(e.status)})
+			known[e.pid] = true
+			return
+		}
+		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "the server died while it was being started"})
+		return
+	}
+	known[pid] = true
+	var status *uint32
+	if e, ok := dead[pid]; ok {
+		status = &e.status
+		s.acks.byPID[pid] = e.seq
+	}
+	if s.keeper != nil {
+		l.proc = s.procs.adoptReported(pid, u.invocation, status, gone)
+	} else {
+		p, err := s.procs.adopt(pid, ticks, u.invocation, gone)
+		if err != nil {
+			logf(logError, "%s: %v", u.name, err)
+			close(l.told)
+			s.submit(event{kind: eventExited, name: u.name, gen: u.gen})
+			return
+		}
+		l.proc = p
+	}
+	if !u.spawned {
+		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: pid})
+	}
+	close(l.told)
+	if u.spawned && u.state == stopping {
+		kind := effectStop
+		if u.forced {
+			kind = effectKill
+		}
+		e := effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}
+		s.hands.put(func() { s.touch(&e) })
+	}
+}
+
+// exitOfStart is the one exit of an unknown process that can be that of a start under way, if there is just one.
+func (s *supervisor) exitOfStart(dead map[int]exitRecord, known map[int]bool) (exitRecord, bool) {
+	var one exitRecord
+	n := 0
+	for pid, e := range dead {
+		if !known[pid] && decodeStatus(e.status).Code != execFailed {
+			one = e
+			n++
+		}
+	}
+	return one, n == 1
+}
+
+// execFailed is the exit code of a fork whose execve failed, before anybody could be told (the Go runtime's).
+const execFailed = 253
+
+// findStarted looks for the process of a start that was under way: a child that nobody knows, with the start's name in its
+// environment. Where environments cannot be read, a single unknown child must be it; of several, none may live on.
+func (s *supervisor) findStarted(u *unit, known map[int]bool) (pid int, ticks uint64, found bool) {
+	var unreadable []int
+	for range 20 {
+		unreadable = nil
+		for _, p := range sysOrphans(s.procs.root) {
+			if known[p] || p == os.Getpid() {
+				continue
+			}
+			env, ok := foreignMemory(p, sysEnviron)
+			id := envValue(env, "ZINIT_INVOCATION_ID")
+			if ok && id == u.invocation {
+				if st, err := readStat(p); err == nil {
+					return p, st.Start, true
+				}
+			}
+			if len(env) == 0 {
+				unreadable = append(unreadable, p)
+			}
+		}
+		if len(unreadable) == 0 {
+			return 0, 0, false
+		}
+		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
+	}
+	if len(unreadable) == 1 {
+		if st, err := readStat(unreadable[0]); err == nil && !st.dead() {
+			return unreadable[0], st.Start, true
+		}
+		return 0, 0, false
+	}
+	for _, p := range unreadable {
+		logf(logWarn, "killing process %d: it may be a half-started %s", p, u.name)
+		_ = sysKill(-p, sigKill)
+		_ = sysKill(p, sigKill)
+	}
+	return 0, 0, false
+}
+
+// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start.
+func (s *supervisor) discard() {
+	for _, p := range sysOrphans(s.procs.root) {
+		if p == os.Getpid() {
+			continue
+		}
+		env, _ := foreignMemory(p, sysEnviron)
+		if envValue(env, "ZINIT_INVOCATION_ID") != "" {
+			logf(logWarn, "stopping process %d: it belongs to a service of a server whose state cannot be read", p)
+			removeForeign([]int{p}, 2*time.Second)
+		}
+	}
+}
+
+// follow takes what the keeper says, for ever. Without a keeper (it was no PID 1 and died) all services are stopped.
+func (s *supervisor) follow() {
+	for {
+		p, err := s.keeper.recv()
+		if err != nil {
+			logf(logError, "the keeper has gone: stopping all services")
+			s.submit(event{kind: eventShutdown, power: "exit"})
+			return
+		}
+		switch p.op {
+		case opExits:
+			s.exited(parseExits(p.text))
+		case opAsk:
+			s.keeper.send(packet{op: opAsk})
+		case opCommand:
+			s.command(p)
+		case opUpgrade:
+			s.upgradeTold(p)
+		case opDo:
+			s.obey(p.text)
+		}
+	}
+}
+
+// exited hands exits to the table of processes. Those of services are acknowledged when the graph has saved what follows.
+func (s *supervisor) exited(list []exitRecord) {
+	for _, e := range list {
+		s.acks.mu.Lock()
+		if s.procs.has(e.pid) {
+			s.acks.byPID[e.pid] = e.seq
+		} else {
+			s.acks.held = append(s.acks.held, e.seq)
+		}
+		s.acks.mu.Unlock()
+		s.procs.reaped(e.pid, e.status)
+	}
+	s.sendAcks()
+}
+
+// saw notes that the end of a process is saved.
+func (s *supervisor) saw(pid int) {
+	s.acks.mu.Lock()
+	if seq, ok := s.acks.byPID[pid]; ok {
+		delete(s.acks.byPID, pid)
+		s.acks.ready = append(s.acks.ready, seq)
+	}
+	s.acks.mu.Unlock()
+}
+
+func (s *supervisor) sendAcks() {
+	s.acks.mu.Lock()
+	defer s.acks.mu.Unlock()
+	if s.spawner.idle() {
+		s.acks.ready = append(s.acks.ready, s.acks.held...)
+		s.acks.held = nil
+	}
+	for len(s.acks.ready) > 0 {
+		n := min(len(s.acks.ready), 3000)
+		var b []byte
+		for _, seq := range s.acks.ready[:n] {
+			b = binary.LittleEndian.AppendUint64(b, seq)
+		}
+		s.acks.ready = s.acks.ready[n:]
+		s.keeper.send(packet{op: opAck, text: string(b)})
+	}
+}
+
+// obey does what the keeper asks for on behalf of a signal.
+func (s *supervisor) obey(what string) {
+	word, rest, _ := strings.Cut(what, " ")
+	switch word {
+	case "reload":
+		background("reload", s.reload)
+	case "shutdown":
+		s.submit(event{kind: eventShutdown, power: rest})
+	case "kill":
+		s.submit(event{kind: eventShutdownNow, power: "exit"})
+	}
+}
+
+// command takes what the keeper says of CMD, the service `cmd`.
+func (s *supervisor) command(p packet) {
+	how, _, _ := strings.Cut(p.text, "\x00")
+	pid := int(p.a)
+	var u struct {
+		gen     uint64
+		waiting bool
+		inv     string
+		cfg     *config
+	}
+	s.view(func(g *graph, _ time.Time) {
+		if c := g.units[mainName]; c != nil {
+			u.gen, u.waiting, u.inv, u.cfg = c.gen, c.state.live() && !c.spawned, c.invocation, c.cfg
+		}
+	})
+	if !u.waiting || how == "" {
+		return
+	}
+	if pid == 0 {
+		s.submit(event{kind: eventSpawnFailed, name: mainName, gen: u.gen, text: "CMD could not be started, or has ended"})
+		return
+	}
+	l := &life{name: mainName, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
+	l.proc = s.procs.adoptReported(pid, u.inv, nil, func(e exit) { background("end of CMD", func() { s.gone(l, e) }) })
+	s.lifeMu.Lock()
+	s.lives[u.gen] = l
+	s.lifeMu.Unlock()
+	s.submit(event{kind: eventSpawned, name: mainName, gen: u.gen, pid: pid})
+	close(l.told)
+}
+
+// mainName is the reserved name of CMD.
+const mainName = "cmd"
+
+// mainUnit is the configuration of CMD as a service.
+func mainUnit(argv []string) *config {
+	c := newConfig()
+	c.Kind = "service"
+	c.Service.Name, c.Service.Exec, c.Service.Status, c.Service.Class = mainName, execDef{Argv: argv}, "stop", "system"
+	c.Service.Description = "the main program of the container"
+	c.Lifecycle.Restart = "never"
+	c.Lifecycle.StartTimeout = 0
+	c.Lifecycle.StopTimeout = time.Hour // the shutdown's time is what bounds it
+	return c
+}
+
+// startMain has the keeper start CMD once no wanted service is on its way any more.
+func (s *supervisor) startMain() {
+	s.submit(event{kind: eventStart, name: mainName})
+}
+
+// upgradeTold answers the upgrade that waits for the keeper's word.
+func (s *supervisor) upgradeTold(p packet) {
+	s.lifeMu.Lock()
+	wait := s.upgrading
+	s.upgrading = nil
+	s.lifeMu.Unlock()
+	if wait != nil {
+		wait <- p
+	}
+}
+
+// upgrade goes over to another binary ("": the one on disk); nothing has happened when it returns an error. after is to be called
+// once the answer is on its way.
+func (s *supervisor) upgrade(binary string) (ver string, after func(), err error) {
+	if s.keeper == nil {
+		return s.upgradeInPlace(binary)
+	}
+	wait := make(chan packet, 1)
+	s.lifeMu.Lock()
+	busy := s.upgrading != nil
+	if !busy {
+		s.upgrading = wait
+	}
+	s.lifeMu.Unlock()
+	if busy {
+		return "", nil, refuse("invalid_state", "another upgrade is under way")
+	}
+	s.keeper.send(packet{op: opUpgrade, text: binary})
+	select {
+	case p := <-wait:
+		if p.a != 0 {
+			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
+		}
+		return p.text, func() {}, nil
+	case <-time.After(upgradeTime + 2*time.Second):
+		s.upgradeTold(packet{})
+		return "", nil, refuse("timeout", "PID 1 does not answer")
+	}
+}
+
+// upgradeInPlace is the upgrade of a standalone server: the same process executes the new binary, and adopts what it left.
+func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
+	path := firstSet(binary, ownProgram())
+	if s.journal == nil {
+		return "", nil, refuse("not_supported", "the state of this server cannot be saved, so that a new binary could not adopt the services")
+	}
+	ver, err := sysTryBinary(path, s.journal.fd, upgradeTime)
+	if err != nil {
+		return "", nil, refuse("process_error", "cannot go over to %s: %v", visible(path), err)
+	}
+	return ver, func() {
+		background("upgrade", func() {
+			s.freeze()
+			rings, err := s.saveRings()
+			env := os.Environ()
+			if err == nil {
+				env = append(env, ringsVar+"="+fmt.Sprint(rings))
+			}
+			err = sysExecKeeping(path, os.Args, env, []int{rings})
+			logf(logError, "cannot execute %s: %v; going on with the present version", visible(path), err)
+			s.thaw()
+		})
+	}, nil
+}
+
+// ringsVar names the descriptor with the log lines that an earlier image of this process kept.
+const ringsVar = "ZINIT_RINGS"
+
+// freeze stops the loop and the reading of logs: from here on nothing changes until thaw.
+func (s *supervisor) freeze() {
+	s.mu.Lock()
+	s.logs.freeze()
+	s.logs.flushLogs(300 * time.Millisecond)
+	s.unsaved = true
+	s.save()
+}
+
+func (s *supervisor) thaw() {
+	s.logs.thaw()
+	s.mu.Unlock()
+}
+
+// saveRings writes all log lines, and the beginnings of lines, into memory that survives an execve or goes to the keeper.
+func (s *supervisor) saveRings() (int, error) {
+	var b []byte
+	end := time.Now().Add(time.Second)
+	for _, n := range s.logs.names() {
+		for _, l := range s.logs.snapshot(n) {
+			b = appendRecord(b, append([]byte{'l'}, stateText(&l)...))
+		}
+		for _, e := range s.logs.readEnds(n) {
+			if len(e.Partial) > 0 {
+				b = appendRecord(b, []byte("p"+n+"\x00"+e.Stream+"\x00"+string(e.Partial)))
+			}
+		}
+		if time.Now().After(end) {
+			break
+		}
+	}
+	return sysMemfdWith("zinit-logs", b)
+}
+
+// loadRings puts saved log lines back and returns the beginnings of lines by "service stream".
+func (s *supervisor) loadRings(fd int) map[string][]byte {
+	partial := map[string][]byte{}
+	data, err := sysReadAll(fd)
+	_ = sysClose(fd)
+	if err != nil {
+		return partial
+	}
+	lines := map[string][]logLine{}
+	for _, r := range splitRecords(data) {
+		switch r[0] {
+		case 'l':
+			var l logLine
+			if readStateText(r[1:], &l) == nil {
+				lines[l.Service] = append(lines[l.Service], l)
+			}
+		case 'p':
+			if f := strings.SplitN(string(r[1:]), "\x00", 3); len(f) == 3 {
+				partial[f[0]+" "+f[1]] = []byte(f[2])
+			}
+		}
+	}
+	for _, n := range sortedKeys(lines) {
+		s.logs.restore(n, lines[n])
+	}
+	return partial
+}
+
+// handover ends this server for the next one: under the keeper, which keeps everything.
+func (s *supervisor) handover() {
+	s.freeze()
+	if rings, err := s.saveRings(); err == nil {
+		s.keeper.send(packet{op: opStore, text: ringsKey, fds: []int{rings}})
+	}
+	for end := time.Now().Add(500 * time.Millisecond); s.keeper.waiting() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(2 * time.Millisecond) // the last record has left the queue and is being written
+	os.Exit(0)
+}
+
+const ringsKey = "rings"
+
+// prepareRestart saves the state; after ends this server and leaves the services to the next one.
+func (s *supervisor) prepareRestart() (file *string, names []string, after func(), err error) {
+	s.view(func(g *graph, _ time.Time) {
+		for _, n := range g.names() {
+			if u := g.units[n]; u.state.live() && u.kind() == "service" {
+				names = append(names, n)
+			}
+		}
+	})
+	if s.keeper != nil {
+		return nil, names, func() { s.keeper.send(packet{op: opDo, text: "handover"}) }, nil
+	}
+	if s.journal == nil {
+		return nil, nil, nil, refuse("not_supported", "the state of this server cannot be saved")
+	}
+	path := s.statePath()
+	return &path, names, func() {
+		background("restart", func() {
+			s.freeze()
+			logf(logInfo, "ending; the services go on, and the next server adopts them")
+			s.logs.flushLogs(time.Second)
+			os.Exit(0)
+		})
+	}, nil
+}
+
+func (s *supervisor) statePath() string { return s.opts.socket + ".state" }
+func (s *supervisor) fifoDir() string   { return s.opts.socket + ".pipes" }
+
+// keepState opens the journal of a standalone server beside its socket, and returns what an earlier one left there, if that still counts.
+func (s *supervisor) keepState() *savedState {
+	if strings.HasPrefix(s.opts.socket, "@") {
+		return nil
+	}
+	fd, err := sysOpenState(s.statePath())
+	if err == nil {
+		err = os.Mkdir(s.fifoDir(), 0o700)
+		if os.IsExist(err) {
+			err = nil
+		}
+	}
+	if err != nil {
+		if err != errNotSupported {
+			logf(logWarn, "the state cannot be kept beside the socket (%v): if this server dies, its services are not adopted", err)
+		}
+		return nil
+	}
+	s.journal = newJournal(fd)
+	s.logs.fifos = s.fifoDir()
+	return s.readJournal()
+}
+
+// readJournal reads what an earlier server saved; nil when there is nothing or it is of another boot.
+func (s *supervisor) readJournal() *savedState {
+	records, err := s.journal.read()
+	var st *savedState
+	if err == nil && len(records) > 0 {
+		st, err = readState(records)
+	}
+	s.unsaved = true
+	if err != nil {
+		logf(logError, "%v: what it describes is stopped, and everything is started anew", err)
+		s.discard()
+		return nil
+	}
+	if st == nil || st.server.Boot != s.bootID {
+		return nil
+	}
+	return st
+}
+
+// forgetState removes what only the next server after a crash would need.
+func (s *supervisor) forgetState() {
+	if s.keeper == nil && s.journal != nil {
+		_ = os.Remove(s.statePath())
+		_ = os.RemoveAll(s.fifoDir())
+	}
+}
+
+// fifoStore lists the pipes that an earlier standalone server left, as the keeper would hand them.
+func (s *supervisor) fifoStore(st *savedState) map[string][]int {
+	store := map[string][]int{}
+	for n, u := range st.units {
+		if u.PID == 0 {
+			continue
+		}
+		out, err1 := sysOpenFifo(fifoPath(s.fifoDir(), n, u.Gen, "stdout"))
+		err, err2 := sysOpenFifo(fifoPath(s.fifoDir(), n, u.Gen, "stderr"))
+		if err1 != nil || err2 != nil {
+			logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
+			continue
+		}
+		store[logKey(n, u.Gen)] = []int{out, err}
+	}
+	return store
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version.
+func checkState() int {
+	records, err := newJournal(3).read()
+	if err == nil {
+		_, err = readState(records)
+	}
+	if err != nil {
+		fmt.Println("state bad", err)
+		return exitRefused
+	}
+	fmt.Println("state ok", version)
+	return exitDone
 }

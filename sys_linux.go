@@ -728,3 +728,301 @@ func terminalWidth(fd int) (cols int, ok bool) {
 	}
 	return int(ws.Col), true
 }
+
+// --- keeper ---
+
+const (
+	sysHasKeeper = true
+	sigPwr       = int(unix.SIGPWR)
+	sigRtmin     = 34 // as glibc, systemd and docker count: the kernel's first two are taken by threads
+)
+
+// sysSubreaper makes orphans ours also when we are not PID 1 (prctl(2)).
+func sysSubreaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+func sysSocketPair() (ours, theirs int, err error) {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	return p[0], p[1], err
+}
+
+func sysSendPacket(fd int, data []byte, fds []int) error {
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	return unix.Sendmsg(fd, data, oob, nil, unix.MSG_NOSIGNAL)
+}
+
+func sysRecvPacket(fd int, buf []byte) (int, []int, error) {
+	var oob [256]byte
+	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob[:], unix.MSG_CMSG_CLOEXEC)
+	if err != nil || oobn == 0 {
+		return n, nil, err
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return n, nil, err
+	}
+	var fds []int
+	for i := range msgs {
+		if list, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+			fds = append(fds, list...)
+		}
+	}
+	return n, fds, nil
+}
+
+func sysMemfd(name string) (int, error) { return unix.MemfdCreate(name, unix.MFD_CLOEXEC) }
+
+// sysMemfdWith is a memfd that holds data.
+func sysMemfdWith(name string, data []byte) (int, error) {
+	fd, err := sysMemfd(name)
+	if err != nil {
+		return -1, err
+	}
+	if _, err := unix.Pwrite(fd, data, 0); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sysReadAll reads a whole file by its descriptor, from the start.
+func sysReadAll(fd int) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	data := make([]byte, st.Size)
+	for at := 0; at < len(data); {
+		n, err := unix.Pread(fd, data[at:], int64(at))
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return data[:at], nil
+		}
+		at += n
+	}
+	return data, nil
+}
+
+func sysCloexec(fd int) { unix.CloseOnExec(fd) }
+
+func sysOpenProgram(path string) (int, error) {
+	if fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err == nil {
+		return fd, nil
+	}
+	return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+}
+
+// sysSameFile says whether path is the file that fd is open on.
+func sysSameFile(fd int, path string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(fd, &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
+// sysForkServer runs the server in a session of its own, so that a terminal's signals reach it through us only.
+func sysForkServer(path string, argv []string, fds []int) (int, error) {
+	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(), Files: descriptors(fds), Sys: &syscall.SysProcAttr{Setsid: true}})
+}
+
+func descriptors(fds []int) []uintptr {
+	var list []uintptr
+	for _, fd := range fds {
+		if fd >= 0 {
+			list = append(list, uintptr(fd))
+		}
+	}
+	return list
+}
+
+// sysForkCommand runs CMD with our standard streams, as the foreground process group of our terminal if there is one.
+// In a container's session only that works: a new session would lose the terminal.
+func sysForkCommand(path string, argv []string, parentSig int) (pid int, tty bool, err error) {
+	if parentSig != 0 {
+		background("parent signal", func() { // the setting belongs to a thread: this one stays
+			runtime.LockOSThread()
+			_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(parentSig), 0, 0, 0)
+			select {}
+		})
+	}
+	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
+		attr.Sys.Foreground, attr.Sys.Ctty = true, 0
+		if pid, err := syscall.ForkExec(path, argv, attr); err == nil || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOTTY) {
+			return pid, true, err
+		}
+		attr.Sys.Foreground = false
+	}
+	pid, err = syscall.ForkExec(path, argv, attr)
+	return pid, false, err
+}
+
+// sysTakeTerminal makes our own process group the foreground one again.
+func sysTakeTerminal() { sysGiveTerminal(unix.Getpgrp()) }
+
+// sysGiveTerminal makes pgid the foreground group of our terminal. SIGTTOU, which a background group gets for asking, is held back (tcsetpgrp(3)).
+func sysGiveTerminal(pgid int) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var block, old unix.Sigset_t
+	block.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
+	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) != nil {
+		return
+	}
+	_ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, pgid)
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+}
+
+// sysWaitAny takes one end or stop of a child; pid 0 or less when there is none.
+func sysWaitAny() (int, uint32) {
+	var st syscall.WaitStatus
+	for {
+		pid, err := syscall.Wait4(-1, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
+		if err != syscall.EINTR {
+			return pid, uint32(st)
+		}
+	}
+}
+
+// sysAnyChild says whether we have a child at all, ended or not.
+func sysAnyChild() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != unix.ECHILD
+}
+
+// sysKillAll signals everything that is not us: all processes as PID 1, else all that descend from us.
+func sysKillAll(one bool, sig int) {
+	if one {
+		_ = unix.Kill(-1, syscall.Signal(sig))
+		return
+	}
+	for _, k := range kinOf(os.Getpid()) {
+		_ = unix.Kill(k.pid, syscall.Signal(sig))
+	}
+}
+
+// sysTryBinary runs a binary on our state and returns the version that it says it has.
+func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return "", err
+	}
+	out := os.NewFile(uintptr(p[0]), "trial")
+	defer out.Close()
+	null, err := sysOpenNull()
+	if err != nil {
+		null = 0
+	}
+	pid, err := syscall.ForkExec(path, []string{"zinit", "server", "--check-state"}, &syscall.ProcAttr{Env: os.Environ(),
+		Files: descriptors([]int{null, p[1], 2, memo}), Sys: &syscall.SysProcAttr{Setsid: true}})
+	unix.Close(p[1])
+	if null != 0 {
+		unix.Close(null)
+	}
+	if err != nil {
+		return "", err
+	}
+	_ = out.SetReadDeadline(time.Now().Add(limit))
+	buf := make([]byte, 256)
+	n, err := 0, error(nil)
+	for n < len(buf) && err == nil && !strings.Contains(string(buf[:n]), "\n") {
+		var m int
+		m, err = out.Read(buf[n:])
+		n += m
+	}
+	_ = unix.Kill(pid, unix.SIGKILL)
+	if v, ok := strings.CutPrefix(strings.TrimSpace(string(buf[:n])), "state ok "); ok {
+		return v, nil
+	}
+	return "", errors.New("it does not say that it can read the state: " + visible(strings.TrimSpace(string(buf[:n]))))
+}
+
+// sysExecKeeping executes another image of this process; only these descriptors stay open. It returns only on error.
+func sysExecKeeping(path string, argv, env []string, keep []int) error {
+	for _, fd := range keep {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	err := syscall.Exec(path, argv, env)
+	for _, fd := range keep {
+		unix.CloseOnExec(fd)
+	}
+	return err
+}
+
+// sysMono is CLOCK_MONOTONIC in nanoseconds: it goes on over a restart of ours, not over one of the machine.
+func sysMono() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
+}
+
+// sysPwrite writes all of data at an offset of a file.
+func sysPwrite(fd int, data []byte, at int64) error {
+	for len(data) > 0 {
+		n, err := unix.Pwrite(fd, data, at)
+		if err != nil {
+			return err
+		}
+		data, at = data[n:], at+int64(n)
+	}
+	return nil
+}
+
+// sysPunch gives the space of a part of a file back; where that is not possible it stays.
+func sysPunch(fd int, at, size int64) {
+	_ = unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, size)
+}
+
+// sysBootID names this boot of the kernel; "" where that cannot be learned.
+func sysBootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// sysNewFifo makes a FIFO at path and opens both ends. The write end is open for reading too, so that its owner never gets SIGPIPE
+// while no server reads (fifo(7)); uid and gid (-1: leave) own it.
+func sysNewFifo(path string, uid, gid int) (r, w int, err error) {
+	_ = unix.Unlink(path)
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return -1, -1, os.NewSyscallError("mkfifo", err)
+	}
+	if r, err = sysOpenFifo(path); err != nil {
+		return -1, -1, err
+	}
+	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil && (uid >= 0 || gid >= 0) {
+		err = unix.Fchown(w, uid, gid)
+	}
+	if err != nil {
+		unix.Close(r)
+		if w >= 0 {
+			unix.Close(w)
+		}
+		return -1, -1, os.NewSyscallError("open of a log pipe", err)
+	}
+	return r, w, nil
+}
+
+func sysOpenFifo(path string) (int, error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+}
+
+// sysOpenState opens the file of a state, which must be ours and a plain file.
+func sysOpenState(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
+		unix.Close(fd)
+		return -1, errors.New(path + " is not a file of ours")
+	}
+	return fd, nil
+}
+
+func sysIsOpen(fd int) bool {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil
+}

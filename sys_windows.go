@@ -136,3 +136,68 @@ func sysBind(int) error { return nil }
 
 // terminalWidth finds no terminal: output is plain and not cut.
 func terminalWidth(fd int) (cols int, ok bool) { return 0, false }
+
+// --- keeper ---
+
+const (
+	sysHasKeeper = false
+	sigPwr       = 30
+	sigRtmin     = 34
+)
+
+func sysSubreaper() {}
+
+func sysSocketPair() (int, int, error) { return -1, -1, errNotSupported }
+
+func sysSendPacket(int, []byte, []int) error { return errNotSupported }
+
+func sysRecvPacket(int, []byte) (int, []int, error) { return 0, nil, errNotSupported }
+
+func sysMemfd(string) (int, error) { return -1, errNotSupported }
+
+func sysMemfdWith(string, []byte) (int, error) { return -1, errNotSupported }
+
+func sysReadAll(int) ([]byte, error) { return nil, errNotSupported }
+
+func sysCloexec(int) {}
+
+func sysOpenProgram(string) (int, error) { return -1, errNotSupported }
+
+func sysSameFile(int, string) bool { return true }
+
+func sysForkServer(string, []string, []int) (int, error) { return 0, errNotSupported }
+
+func sysForkCommand(string, []string, int) (int, bool, error) { return 0, false, errNotSupported }
+
+func sysTakeTerminal() {}
+
+func sysGiveTerminal(int) {}
+
+func sysWaitAny() (int, uint32) { return 0, 0 }
+
+func sysAnyChild() bool { return false }
+
+func sysKillAll(bool, int) {}
+
+func sysTryBinary(string, int, time.Duration) (string, error) { return "", errNotSupported }
+
+func sysExecKeeping(string, []string, []string, []int) error { return errNotSupported }
+
+var monoStart = time.Now()
+
+// sysMono is a clock that only this process knows: there is no adoption here.
+func sysMono() int64 { return int64(time.Since(monoStart)) }
+
+func sysPwrite(int, []byte, int64) error { return errNotSupported }
+
+func sysPunch(int, int64, int64) {}
+
+func sysBootID() string { return "" }
+
+func sysNewFifo(string, int, int) (int, int, error) { return -1, -1, errNotSupported }
+
+func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
+
+func sysOpenState(string) (int, error) { return -1, errNotSupported }
+
+func sysIsOpen(int) bool { return false }
