@@ -1303,7 +1303,7 @@ func (r rawJSON) appendJSON(b []byte) []byte {
 
 // appendJSON appends v on one line: appenders, and what bool, numbers, strings, lists, structs and maps with strings as keys (sorted)
 // are made of. Of a struct go the exported fields by their json tag (a name, omitempty, -), without one by their name in lower case.
-// What JSON does not have, as NaN or a function, becomes null.
+// A list that is nil is an empty one. What JSON does not have, as NaN or a function, becomes null.
 func appendJSON(b []byte, v any) []byte { return appendReflected(b, reflect.ValueOf(v)) }
 
 func appendReflected(b []byte, v reflect.Value) []byte {
@@ -1338,9 +1338,6 @@ func appendReflected(b []byte, v reflect.Value) []byte {
 	case reflect.Map:
 		return appendMap(b, v)
 	case reflect.Slice, reflect.Array:
-		if kind == reflect.Slice && v.IsNil() {
-			break
-		}
 		b = append(b, '[')
 		for i := range v.Len() {
 			b = appendReflected(separated(b, i), v.Index(i))
@@ -2771,7 +2768,7 @@ func doPing(q *rpcCall) (any, error) {
 
 func doInfo(q *rpcCall) (any, error) {
 	i := q.core().info()
-	return infoResult{Version: i.Version, Mode: i.Mode, PID: i.PID, StartedMS: i.Started.UnixMilli(), ConfigDirs: listOf(i.ConfigDirs),
+	return infoResult{Version: i.Version, Mode: i.Mode, PID: i.PID, StartedMS: i.Started.UnixMilli(), ConfigDirs: i.ConfigDirs,
 		Socket: i.Socket, Kernel: kernelName(), Cgroup: "none", Degraded: []string{
 			"cgroups are not used: what leaves its session, wipes its environment and loses its parent in an unexpected death is not found"}}, nil
 }
@@ -2858,7 +2855,7 @@ func (q *rpcCall) put(w putWish) (any, error) {
 	if old != nil && old.persist && old.path != "" && w.persist && old.path != c.path {
 		os.Remove(old.path)
 	}
-	result := putResult{OK: true, Name: c.Service.Name, Warnings: listOf(warnings, a.Warnings)}
+	result := putResult{OK: true, Name: c.Service.Name, Warnings: append(warnings, a.Warnings...)}
 	if c.path != "" {
 		result.Path = &c.path
 	}
@@ -2948,7 +2945,7 @@ func doCheck(q *rpcCall) (any, error) {
 			errs = append(errs, problem{Message: text})
 		}
 	}
-	return checkResult{len(errs) == 0, listOf(errs), listOf(warnings)}, nil
+	return checkResult{len(errs) == 0, errs, warnings}, nil
 }
 
 func doGet(q *rpcCall) (any, error) {
@@ -3020,12 +3017,7 @@ func doReload(q *rpcCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := *a.Reload
-	for _, list := range []*[]string{&l.Added, &l.Removed, &l.Changed, &l.Unchanged, &l.Restarted} {
-		*list = listOf(*list)
-	}
-	l.Errors, l.Warnings = listOf(l.Errors), listOf(l.Warnings)
-	return l, nil
+	return a.Reload, nil
 }
 
 // --- looking ---
@@ -3054,9 +3046,6 @@ func fillStatus(s *serviceStatus, g *graph, u *unit, now time.Time) {
 	if u.state == blocked {
 		s.BlockedBy = g.blockedBy(u)
 	}
-	if s.BlockedBy == nil {
-		s.BlockedBy = []string{}
-	}
 }
 
 // fillFull copies what status_full tells, without the resources.
@@ -3080,9 +3069,6 @@ func (f *serviceStatusFull) measure() {
 	}
 }
 
-// listOf joins lists into one that is written as [] when it is empty, not as null.
-func listOf[T any](parts ...[]T) []T { return append([]T{}, slices.Concat(parts...)...) }
-
 // epoch is t in ms since 1970; never is 0.
 func epoch(t time.Time) int64 {
 	if t.IsZero() {
@@ -3093,7 +3079,7 @@ func epoch(t time.Time) int64 {
 
 func doList(q *rpcCall) (any, error) {
 	var names []string
-	q.core().view(func(g *graph, _ time.Time) { names = listOf(g.names()) })
+	q.core().view(func(g *graph, _ time.Time) { names = slices.Clone(g.names()) })
 	return names, nil
 }
 
@@ -3176,7 +3162,6 @@ func doWhy(q *rpcCall) (any, error) {
 		w.Name, w.State = u.name, u.state.String()
 		w.Blocked, w.Reasons, w.Text = g.why(u, now)
 	})
-	w.Reasons = listOf(w.Reasons)
 	return w, err
 }
 
@@ -3187,7 +3172,7 @@ func doTree(q *rpcCall) (t any, err error) {
 			return
 		}
 		text, roots := g.tree(q.str("name"))
-		t = treeResult{text, listOf(roots)}
+		t = treeResult{text, roots}
 	})
 	return t, err
 }
@@ -3201,7 +3186,7 @@ type graphNode struct {
 
 func doGraph(q *rpcCall) (any, error) {
 	var t textResult
-	nodes := []graphNode{}
+	var nodes []graphNode
 	var edges []edge
 	q.core().view(func(g *graph, _ time.Time) {
 		switch q.str("format") {
@@ -3214,10 +3199,10 @@ func doGraph(q *rpcCall) (any, error) {
 				u := g.unit(n)
 				nodes = append(nodes, graphNode{n, u.kind(), u.state.String()})
 			}
-			edges = listOf(g.edges())
+			edges = g.edges()
 		}
 	})
-	if edges != nil {
+	if q.str("format") == "json" {
 		t.Text = jsonText(map[string]any{"nodes": nodes, "edges": edges})
 	}
 	return t, nil
@@ -3256,7 +3241,7 @@ func doWait(q *rpcCall) (any, error) {
 }
 
 func bulkOf(a answer) bulkResult {
-	return bulkResult{len(a.Errs) == 0, listOf(a.Names), listOf(a.Skipped), listOf(a.Errs)}
+	return bulkResult{len(a.Errs) == 0, a.Names, a.Skipped, a.Errs}
 }
 
 func doStartAll(q *rpcCall) (any, error) {
