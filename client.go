@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,11 +40,11 @@ type serverConn struct {
 
 // frame is one line from the server: an answer (ID) or a notification (Method).
 type frame struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-	Result json.RawMessage `json:"result"`
-	Error  *callError      `json:"error"`
+	ID     rawJSON    `json:"id"`
+	Method string     `json:"method"`
+	Params rawJSON    `json:"params"`
+	Result rawJSON    `json:"result"`
+	Error  *callError `json:"error"`
 }
 
 // callError is what the server answers when it will not.
@@ -153,10 +152,7 @@ func (s *serverConn) send(method string, params any) (string, error) {
 		Method  string `json:"method"`
 		Params  any    `json:"params,omitempty"`
 	}{"2.0", s.lastID, method, params}
-	line, err := json.Marshal(req)
-	if err != nil {
-		return "", err
-	}
+	line := appendJSON(nil, req)
 	_ = s.conn.SetWriteDeadline(time.Now().Add(answerLimit))
 	if _, err := s.conn.Write(append(line, '\n')); err != nil {
 		return "", &lostError{"the server at " + s.path + " went away: " + dialReason(err)}
@@ -172,7 +168,7 @@ func (s *serverConn) next(deadline time.Time) (*frame, error) {
 			line := rest[:s.looked+i]
 			s.start, s.looked = s.start+s.looked+i+1, 0
 			f := new(frame)
-			if err := json.Unmarshal(line, f); err != nil {
+			if err := decodeJSON(line, f); err != nil {
 				return nil, &lostError{"what answers at " + s.path + " is no zinit server"}
 			}
 			return f, nil
@@ -216,7 +212,7 @@ func (p params) about(name string) params {
 }
 
 // call makes one call that needs no waiting and decodes its result into `into` unless that is nil.
-func (c *cli) call(method string, p params, into any) (json.RawMessage, error) {
+func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 	limit := answerLimit
 	if c.timeout > 0 {
 		limit = c.timeout
@@ -242,7 +238,7 @@ func (c *cli) call(method string, p params, into any) (json.RawMessage, error) {
 		if into == nil {
 			return f.Result, nil
 		}
-		if err := json.Unmarshal(f.Result, into); err != nil {
+		if err := decodeJSON(f.Result, into); err != nil {
 			return nil, fmt.Errorf("the server's answer to %s is not understood: %v", method, err)
 		}
 		return f.Result, nil
@@ -332,7 +328,7 @@ func (c *cli) names(words []string) ([]string, int) {
 func one(words []string) bool { return len(words) == 1 && !strings.ContainsAny(words[0], "*?[") }
 
 // printJSON prints results unchanged: one alone, or a list of all.
-func (c *cli) printJSON(alone bool, results []json.RawMessage) {
+func (c *cli) printJSON(alone bool, results []rawJSON) {
 	if alone && len(results) == 1 {
 		fmt.Fprintf(c.out, "%s\n", results[0])
 		return
@@ -345,12 +341,12 @@ func (c *cli) printJSON(alone bool, results []json.RawMessage) {
 }
 
 // each makes the same call for every name, prints the results as JSON or by show, and returns the first bad exit code, also of show.
-func (c *cli) each(words []string, method string, extra params, show func(name string, result json.RawMessage) int) int {
+func (c *cli) each(words []string, method string, extra params, show func(name string, result rawJSON) int) int {
 	names, code := c.names(words)
 	if code != exitDone {
 		return code
 	}
-	var results []json.RawMessage
+	var results []rawJSON
 	for _, name := range names {
 		r, err := c.call(method, extra.about(name), nil)
 		if err != nil {
@@ -372,9 +368,9 @@ func (c *cli) each(words []string, method string, extra params, show func(name s
 }
 
 // blocks is each for results of several lines: an empty line stands between them.
-func (c *cli) blocks(words []string, method string, show func(name string, result json.RawMessage) int) int {
+func (c *cli) blocks(words []string, method string, show func(name string, result rawJSON) int) int {
 	first := true
-	return c.each(words, method, nil, func(name string, r json.RawMessage) int {
+	return c.each(words, method, nil, func(name string, r rawJSON) int {
 		if !first {
 			fmt.Fprintln(c.out)
 		}
@@ -398,16 +394,16 @@ func simple[T any](c *cli, method string, p params, show func(T) int) int {
 }
 
 // shown prints the result of a call: unchanged with --json, else by show.
-func shown[T any](c *cli, raw json.RawMessage, err error, show func(T) int) int {
+func shown[T any](c *cli, raw rawJSON, err error, show func(T) int) int {
 	var result T
 	if err == nil {
-		err = json.Unmarshal(raw, &result)
+		err = decodeJSON(raw, &result)
 	}
 	if err != nil {
 		return c.fail("", err)
 	}
 	if c.json {
-		c.printJSON(true, []json.RawMessage{raw})
+		c.printJSON(true, []rawJSON{raw})
 		return exitDone
 	}
 	return show(result)
@@ -688,7 +684,7 @@ func (c *cli) waitFrames(deadline time.Time, take func(*frame) (done bool), tick
 // request is one of several calls that wait at the same time.
 type request struct {
 	name   string
-	result json.RawMessage
+	result rawJSON
 	err    error
 	done   bool
 }
@@ -772,9 +768,9 @@ func (c *cli) sketchPending(all []*request, about map[string]string, open int, e
 }
 
 // progressText is what a waiting person wants to know from a status: "starting", "waits for db".
-func progressText(status json.RawMessage) string {
+func progressText(status rawJSON) string {
 	var s serviceStatusFull
-	if json.Unmarshal(status, &s) != nil {
+	if decodeJSON(status, &s) != nil {
 		return ""
 	}
 	if len(s.BlockedBy) > 0 {
@@ -787,7 +783,7 @@ func progressText(status json.RawMessage) string {
 }
 
 // patient makes a call that takes as long as services take to stop or start. Only --timeout ends it, without an end to what was asked.
-func (c *cli) patient(method string, p any) (json.RawMessage, error) {
+func (c *cli) patient(method string, p any) (rawJSON, error) {
 	c.interruptible()
 	id, err := c.server.send(method, p)
 	if err != nil {
@@ -826,7 +822,7 @@ func (c *cli) waitGone() int {
 	asked, left := "", []string(nil)
 	take := func(f *frame) bool {
 		var all []serviceStatusFull
-		if string(f.ID) == asked && json.Unmarshal(f.Result, &all) == nil {
+		if string(f.ID) == asked && decodeJSON(f.Result, &all) == nil {
 			left = nil
 			for i := range all {
 				if all[i].PID != 0 {
@@ -893,9 +889,9 @@ func (c *cli) printServices(all []serviceStatusFull) {
 
 func cmdStatus(c *cli) int {
 	if len(c.args) > 0 {
-		return c.blocks(c.args, "service.status_full", func(_ string, r json.RawMessage) int {
+		return c.blocks(c.args, "service.status_full", func(_ string, r rawJSON) int {
 			var s serviceStatusFull
-			if err := json.Unmarshal(r, &s); err != nil {
+			if err := decodeJSON(r, &s); err != nil {
 				return c.fail("", err)
 			}
 			c.printStatus(&s)
@@ -1028,9 +1024,9 @@ func cmdStats(c *cli) int {
 			MemoryBytes int64   `json:"memory_bytes"`
 		} `json:"children"`
 	}
-	return c.blocks(c.args, "service.stats", func(name string, r json.RawMessage) int {
+	return c.blocks(c.args, "service.stats", func(name string, r rawJSON) int {
 		var s stats
-		if err := json.Unmarshal(r, &s); err != nil {
+		if err := decodeJSON(r, &s); err != nil {
 			return c.fail("", err)
 		}
 		if s.PID == 0 {
@@ -1080,7 +1076,7 @@ func (c *cli) textOf(method string, p params) int {
 		return c.fail(name, err)
 	}
 	if c.json {
-		c.printJSON(true, []json.RawMessage{raw})
+		c.printJSON(true, []rawJSON{raw})
 		return exitDone
 	}
 	c.printText(result.Text)
@@ -1092,9 +1088,9 @@ func cmdWhy(c *cli) int {
 		Name, State, Text string
 		Reasons           []whyReason
 	}
-	return c.blocks(c.args, "service.why", func(name string, r json.RawMessage) int {
+	return c.blocks(c.args, "service.why", func(name string, r rawJSON) int {
 		var a answer
-		if err := json.Unmarshal(r, &a); err != nil {
+		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
 		}
 		c.printText(a.Text)
@@ -1168,8 +1164,7 @@ func cmdHealth(c *cli) int {
 		}
 	}
 	if c.json {
-		out, _ := json.Marshal(result)
-		fmt.Fprintf(c.out, "%s\n", out)
+		fmt.Fprintf(c.out, "%s\n", appendJSON(nil, result))
 	}
 	if !result.OK {
 		return exitNotRunning
@@ -1236,7 +1231,7 @@ func (c *cli) filterLogs(names []string, p params, limit int) int {
 			return c.fail(firstSet(names...), err)
 		}
 		if c.json {
-			c.printJSON(true, []json.RawMessage{raw})
+			c.printJSON(true, []rawJSON{raw})
 			return exitDone
 		}
 		c.printLogs(lines, len(names) == 0)
@@ -1253,26 +1248,16 @@ func (c *cli) filterLogs(names []string, p params, limit int) int {
 		}
 		merged = append(merged, lines...)
 	}
-	slices.SortFunc(merged, func(a, b logLine) int { return int(int64(a.Seq) - int64(b.Seq)) })
-	if limit >= 0 && len(merged) > limit {
-		merged = merged[len(merged)-limit:]
+	if limit < 0 {
+		limit = len(merged)
 	}
+	merged = newestOf(merged, limit)
 	if c.json {
-		out, _ := encodeJSON(merged)
-		fmt.Fprintf(c.out, "%s\n", out)
+		fmt.Fprintf(c.out, "%s\n", appendJSON(nil, merged))
 		return code
 	}
 	c.printLogs(merged, true)
 	return code
-}
-
-// encodeJSON is json.Marshal that leaves <, > and & alone.
-func encodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
 func (c *cli) printLogs(lines []logLine, named bool) {
@@ -1346,17 +1331,16 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 	for _, n := range names {
 		width = max(width, columns(n))
 	}
-	return c.subscribe("logs.follow", "log", p, func(raw json.RawMessage) {
+	return c.subscribe("logs.follow", "log", p, func(raw rawJSON) {
 		var l struct {
 			logLine
 			Lost int64 `json:"lost,omitempty"`
 		}
-		if json.Unmarshal(raw, &l) != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
+		if decodeJSON(raw, &l) != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
 			return
 		}
 		if c.json {
-			out, _ := encodeJSON(l)
-			fmt.Fprintf(c.out, "%s\n", out)
+			fmt.Fprintf(c.out, "%s\n", appendJSON(nil, l))
 			return
 		}
 		if l.Lost > 0 {
@@ -1368,7 +1352,7 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 }
 
 // subscribe makes a call that is answered by notifications and shows each of them at once, until Ctrl-C or the end of the server.
-func (c *cli) subscribe(method, notification string, p params, show func(json.RawMessage)) int {
+func (c *cli) subscribe(method, notification string, p params, show func(rawJSON)) int {
 	c.interruptible()
 	id, err := c.server.send(method, p.orNone())
 	if err != nil {
@@ -1406,7 +1390,7 @@ func cmdMonitor(c *cli) int {
 	if len(names) > 0 {
 		p["services"] = names
 	}
-	return c.subscribe("events.subscribe", "event", p, func(raw json.RawMessage) {
+	return c.subscribe("events.subscribe", "event", p, func(raw rawJSON) {
 		if c.json {
 			fmt.Fprintf(c.out, "%s\n", raw)
 			return
@@ -1417,7 +1401,7 @@ func cmdMonitor(c *cli) int {
 			Reason                  *wireReason
 			Lost                    int64
 		}
-		if json.Unmarshal(raw, &e) != nil {
+		if decodeJSON(raw, &e) != nil {
 			return
 		}
 		if e.Lost > 0 {
@@ -1451,9 +1435,9 @@ func cmdRestart(c *cli) int {
 // act starts, stops or restarts services. With --wait the states in `good` are the aim; none: every state is.
 func (c *cli) act(method string, p params, good []string) int {
 	if !c.has("wait") {
-		return c.each(c.args, method, p, func(name string, r json.RawMessage) int {
+		return c.each(c.args, method, p, func(name string, r rawJSON) int {
 			var answer struct{ State string }
-			_ = json.Unmarshal(r, &answer)
+			_ = decodeJSON(r, &answer)
 			fmt.Fprintln(c.out, visible(name)+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
 			if answer.State == "blocked" || answer.State == "failed" {
 				hint("zinit why %s", name)
@@ -1478,7 +1462,7 @@ func (c *cli) await(method string, p params, good []string) int {
 	if err != nil {
 		return c.fail("", err)
 	}
-	var results []json.RawMessage
+	var results []rawJSON
 	for _, r := range all {
 		if r.err != nil {
 			code = worse(code, c.fail(r.name, r.err))
@@ -1507,7 +1491,7 @@ type settled struct {
 }
 
 func (r *request) settled() (s settled) {
-	_ = json.Unmarshal(r.result, &s)
+	_ = decodeJSON(r.result, &s)
 	return s
 }
 
@@ -1562,7 +1546,7 @@ func cmdWait(c *cli) int {
 }
 
 func cmdIsRunning(c *cli) int {
-	return c.each(c.args, "service.is_running", nil, func(name string, r json.RawMessage) int {
+	return c.each(c.args, "service.is_running", nil, func(name string, r rawJSON) int {
 		if string(r) == "true" {
 			fmt.Fprintln(c.out, name+" is running")
 			return exitDone
@@ -1579,7 +1563,7 @@ func cmdKill(c *cli) int {
 		sig = strings.TrimPrefix(c.args[1], "-")
 		p["signal"] = sig
 	}
-	return c.each(c.args[:1], "service.kill", p, func(name string, _ json.RawMessage) int {
+	return c.each(c.args[:1], "service.kill", p, func(name string, _ rawJSON) int {
 		fmt.Fprintln(c.out, visible(name)+": sent "+visible(sig))
 		return exitDone
 	})
@@ -1636,7 +1620,7 @@ func cmdDeleteAll(c *cli) int { return c.actOnAll("service.delete_all", "deleted
 type added struct {
 	Name     string
 	Path     *string
-	Warnings []json.RawMessage
+	Warnings []rawJSON
 }
 
 // addConfig sends a configuration and says what became of it.
@@ -1653,7 +1637,7 @@ func (c *cli) addConfig(method string, p params) int {
 		fmt.Fprintln(c.out, visible(text))
 		for _, w := range a.Warnings {
 			var p problem
-			if json.Unmarshal(w, &p) == nil {
+			if decodeJSON(w, &p) == nil {
 				fmt.Fprintln(stderr, "warning: "+visible(p.Message))
 			}
 		}
@@ -1757,7 +1741,7 @@ func cmdGet(c *cli) int {
 		return c.fail(c.args[0], err)
 	}
 	if c.json {
-		c.printJSON(true, []json.RawMessage{raw})
+		c.printJSON(true, []rawJSON{raw})
 		return exitDone
 	}
 	conf, bad, _ := parseJSON(raw)
@@ -1865,7 +1849,7 @@ func cmdDelete(c *cli) int {
 	if err != nil {
 		return c.fail("", err)
 	}
-	var results []json.RawMessage
+	var results []rawJSON
 	for _, r := range all {
 		if r.err != nil {
 			code = worse(code, c.fail(r.name, r.err))
@@ -1885,7 +1869,7 @@ func cmdDelete(c *cli) int {
 func cmdReload(c *cli) int {
 	type reload struct {
 		Added, Removed, Changed, Restarted []string
-		Unchanged                          json.RawMessage
+		Unchanged                          rawJSON
 		Errors, Warnings                   []problem
 	}
 	raw, err := c.patient("service.reload", params{"restart": c.has("restart")})
@@ -1932,8 +1916,7 @@ func cmdCheck(c *cli) int {
 	result.Warnings = append(result.Warnings, warnings...)
 	result.OK = len(result.Errors) == 0
 	if c.json {
-		out, _ := encodeJSON(result)
-		fmt.Fprintf(c.out, "%s\n", out)
+		fmt.Fprintf(c.out, "%s\n", appendJSON(nil, result))
 	} else {
 		printProblems(c.out, result.Errors, result.Warnings)
 		fmt.Fprintf(c.out, "%s, %s, %s\n", plural(len(configs), "good file"),
@@ -2075,7 +2058,7 @@ func (c *cli) goDown(method string) int {
 		return c.fail("", err)
 	}
 	if c.json && raw != nil {
-		c.printJSON(true, []json.RawMessage{raw})
+		c.printJSON(true, []rawJSON{raw})
 	}
 	if lost != nil {
 		return exitDone
@@ -2087,10 +2070,10 @@ func (c *cli) goDown(method string) int {
 func cmdCall(c *cli) int {
 	var p any
 	if len(c.args) > 1 {
-		if !json.Valid([]byte(c.args[1])) {
-			return c.misuse("the parameters are no JSON: %s", c.args[1])
+		if err := checkJSON([]byte(c.args[1])); err != nil {
+			return c.misuse("the parameters are %v", err)
 		}
-		p = json.RawMessage(c.args[1])
+		p = rawJSON(c.args[1])
 	}
 	raw, err := c.patient(c.args[0], p)
 	if err != nil {
@@ -2100,13 +2083,12 @@ func cmdCall(c *cli) int {
 }
 
 // printRaw prints a result that has no shape of its own for people: indented JSON.
-func (c *cli) printRaw(raw json.RawMessage) int {
-	var b bytes.Buffer
-	if c.json || json.Indent(&b, raw, "", "  ") != nil {
-		c.printJSON(true, []json.RawMessage{raw})
+func (c *cli) printRaw(raw rawJSON) int {
+	if c.json {
+		c.printJSON(true, []rawJSON{raw})
 		return exitDone
 	}
-	c.printWhole(b.String())
+	c.printWhole(string(indentJSON(raw)))
 	return exitDone
 }
 
@@ -2149,8 +2131,7 @@ func cmdProbe(c *cli) int {
 	}
 	err := check(def, nil)
 	if c.json {
-		out, _ := encodeJSON(map[string]any{"ok": err == nil, "error": errorText(err)})
-		fmt.Fprintf(c.out, "%s\n", out)
+		fmt.Fprintf(c.out, "%s\n", appendJSON(nil, map[string]any{"ok": err == nil, "error": errorText(err)}))
 	}
 	if err != nil {
 		errorf("%s: %v", c.args[0], err)

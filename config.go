@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -558,12 +556,36 @@ func tomlKey(s string) string {
 	return tomlString(s)
 }
 
+// sortedBy is the order of n things by less, in which equals keep theirs. It is no generic: a sort for each type would cost 10 KB of program.
+func sortedBy(n int, less func(i, j int) bool) []int {
+	order, next := make([]int, n), make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	for width := 1; width < n; width *= 2 {
+		for from := 0; from < n; from += 2 * width {
+			left, right := from, min(from+width, n)
+			middle, end := right, min(from+2*width, n)
+			for k := from; k < end; k++ {
+				take := &left
+				if left == middle || right < end && less(order[right], order[left]) {
+					take = &right
+				}
+				next[k] = order[*take]
+				*take++
+			}
+		}
+		order, next = next, order
+	}
+	return order
+}
+
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
-	sort.Strings(keys)
+	slices.Sort(keys)
 	return keys
 }
 
@@ -1065,10 +1087,13 @@ func parseTOML(data []byte, path, defaultName string) (*config, []problem, []pro
 
 func (r *reader) result() (*config, []problem, []problem) {
 	order := func(list []problem) []problem {
-		sort.SliceStable(list, func(i, j int) bool {
-			a, b := list[i], list[j]
+		given := slices.Clone(list)
+		for k, i := range sortedBy(len(given), func(i, j int) bool {
+			a, b := &given[i], &given[j]
 			return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
-		})
+		}) {
+			list[k] = given[i]
+		}
 		if len(list) > maxProblems {
 			more := len(list) - maxProblems
 			list = append(list[:maxProblems:maxProblems], problem{r.path, list[maxProblems].Line, list[maxProblems].Column, fmt.Sprintf("and %d more of this kind", more)})
@@ -1143,17 +1168,9 @@ func syntaxMessage(s string) string {
 // What only the graph forbids (a dependency on itself and the like) is left to checkGraph.
 func parseJSON(data []byte) (*config, []problem, []problem) {
 	r := &reader{c: newConfig()}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var tree any
-	err := d.Decode(&tree)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("something follows after the config")
-		}
-	}
+	tree, err := parseJSONText(data)
 	if err != nil {
-		r.fail(false, nil, "the config is not JSON: %s", visible(err.Error()))
+		r.fail(false, nil, "the config is %v", err)
 		return r.result()
 	}
 	table, ok := plainValue(tree).(map[string]any)
@@ -1170,11 +1187,11 @@ func plainValue(v any) any {
 	switch v := v.(type) {
 	case int:
 		return int64(v)
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
+	case jsonNumber:
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
 			return n
 		}
-		f, _ := v.Float64()
+		f, _ := strconv.ParseFloat(string(v), 64)
 		if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 			return int64(f)
 		}
@@ -1211,7 +1228,7 @@ func typeName(v any) string {
 		return "a boolean"
 	case int64:
 		return "an integer"
-	case float64, json.Number:
+	case float64, jsonNumber:
 		return "a number with a fraction"
 	case []any:
 		return "a list"

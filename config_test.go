@@ -520,7 +520,7 @@ func TestConfigOverRPC(t *testing.T) {
 	}
 	for _, row := range []struct{ text, want string }{
 		{`{`, "the config is not JSON"},
-		{`{} {}`, "something follows after the config"},
+		{`{} {}`, "the end of the text is expected"},
 		{`[]`, "must be an object of sections"},
 		{`null`, "must be an object of sections"},
 		{`{}`, "the configuration is empty"},

@@ -975,10 +975,9 @@ func (g *graph) tick() {
 		g.unschedule(u)
 		due = append(due, u)
 	}
-	slices.SortFunc(due, func(a, b *unit) int { return strings.Compare(a.name, b.name) })
-	for _, u := range due {
-		g.onDue(u)
-		g.push(u)
+	for _, i := range sortedBy(len(due), func(i, j int) bool { return due[i].name < due[j].name }) {
+		g.onDue(due[i])
+		g.push(due[i])
 	}
 	g.tickClosing()
 }
@@ -1565,8 +1564,11 @@ func cycles(all map[string]*config) [][]string {
 			found = append(found, way)
 		}
 	}
-	slices.SortFunc(found, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
-	return found
+	circles := make([][]string, 0, len(found))
+	for _, i := range sortedBy(len(found), func(i, j int) bool { return found[i][0] < found[j][0] }) {
+		circles = append(circles, found[i])
+	}
+	return circles
 }
 
 // wayRound is a shortest path from a unit back to itself inside its group (breadth first).

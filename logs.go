@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -478,6 +477,17 @@ func (h *logHub) filter(q logQuery) []logLine {
 	return h.search(q, func(name string) bool { return q.Service == "" || q.Service == name }, ^uint64(0))
 }
 
+// newestOf is the newest of the lines, at most so many, the oldest first.
+func newestOf(lines []logLine, most int) []logLine {
+	order := sortedBy(len(lines), func(i, j int) bool { return lines[i].Seq < lines[j].Seq })
+	order = order[max(0, len(order)-most):]
+	newest := make([]logLine, len(order))
+	for k, i := range order {
+		newest[k] = lines[i]
+	}
+	return newest
+}
+
 // search is filter with a choice of services and a highest seq.
 func (h *logHub) search(q logQuery, wanted func(string) bool, last uint64) []logLine {
 	if q.Lines <= 0 {
@@ -494,14 +504,8 @@ func (h *logHub) search(q logQuery, wanted func(string) bool, last uint64) []log
 	var found []logLine
 	var lowest uint64 // what is older cannot be among the newest any more
 	newestFirst := func() {
-		slices.SortFunc(found, func(a, b logLine) int {
-			if a.Seq < b.Seq {
-				return -1
-			}
-			return 1
-		})
-		if extra := len(found) - q.Lines; extra > 0 {
-			found = slices.Delete(found, 0, extra)
+		many := len(found) > q.Lines
+		if found = newestOf(found, q.Lines); many {
 			lowest = found[0].Seq
 		}
 	}
@@ -1075,10 +1079,7 @@ func isLineFormat(format string) bool { return format == "time" || format == "js
 // formatLines turns complete lines into those of a file or, with the name in front, of the console.
 // A console line in the json format stays pure JSON: it has the name inside.
 func formatLines(format, name string, console bool, stream uint8, seq uint64, ms int64, data []byte) []byte {
-	var out bytes.Buffer
-	out.Grow(len(data) + 64)
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
+	out := make([]byte, 0, len(data)+64)
 	prefix := ""
 	if console {
 		prefix = name + " | "
@@ -1091,14 +1092,13 @@ func formatLines(format, name string, console bool, stream uint8, seq uint64, ms
 		line := data[:end]
 		data = data[end+1:]
 		if format == "json" {
-			_ = enc.Encode(logLine{seq, ms, name, streamNames[stream], validText(line)})
+			out = appendLine(append(out, '{'), &logLine{seq, ms, name, streamNames[stream], validText(line)})
+			out = append(out, "}\n"...)
 			continue
 		}
-		out.WriteString(prefix)
-		out.Write(line)
-		out.WriteByte('\n')
+		out = append(append(append(out, prefix...), line...), '\n')
 	}
-	return out.Bytes()
+	return out
 }
 
 // ---- the console and the server's own log ----

@@ -4,8 +4,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +20,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -836,11 +835,10 @@ func (b *rpcBatch) add(frame []byte) {
 
 // batch runs the requests of a batch. What was answered before it goes out first; the batch is answered by one frame when all of it is done.
 func (c *rpcConn) batch(out, line []byte) []byte {
-	count, begin := 0, skipSpace(line, 0)
-	end, err := eachElement(line, begin, 0, func([]byte) error { count++; return nil })
-	if err == nil && skipSpace(line, end) != len(line) {
-		err = errSyntax(line, skipSpace(line, end))
-	}
+	count := 0
+	err := oneValue(line, func(i int) (int, error) {
+		return each(line, i, func(_, _ []byte) error { count++; return nil })
+	})
 	var fail *rpcError
 	switch {
 	case err != nil:
@@ -855,7 +853,7 @@ func (c *rpcConn) batch(out, line []byte) []byte {
 	}
 	c.flush(out)
 	b := &rpcBatch{c: c, left: 1 + count}
-	eachElement(line, begin, 0, func(element []byte) error {
+	each(line, skipSpace(line, 0), func(_, element []byte) error {
 		c.batched(b, element)
 		return nil
 	})
@@ -974,9 +972,6 @@ func shortened(s string) string {
 	return strconv.Quote(visible(s))
 }
 
-// appender is a result that writes its own JSON, for those asked for often.
-type appender interface{ appendJSON(b []byte) []byte }
-
 func appendID(b, id []byte) []byte {
 	b = append(b, `{"jsonrpc":"2.0","id":`...)
 	if id == nil {
@@ -986,25 +981,8 @@ func appendID(b, id []byte) []byte {
 }
 
 func appendResult(b, id []byte, result any) []byte {
-	before := len(b)
 	b = append(appendID(b, id), `,"result":`...)
-	b, err := appendValue(b, result)
-	if err != nil {
-		return appendError(b[:before], id, rpcFail("internal_error", "cannot encode the answer: %v", err))
-	}
-	return append(b, '}')
-}
-
-// appendValue encodes v on one line, without the escapes that only HTML needs.
-func appendValue(b []byte, v any) ([]byte, error) {
-	if a, ok := v.(appender); ok {
-		return a.appendJSON(b), nil
-	}
-	buf := bytes.NewBuffer(b)
-	e := json.NewEncoder(buf)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
+	return append(appendJSON(b, result), '}')
 }
 
 func appendError(b, id []byte, e *rpcError) []byte {
@@ -1017,46 +995,8 @@ func appendError(b, id []byte, e *rpcError) []byte {
 		data[k] = v
 	}
 	b = append(b, `,"data":`...)
-	b, _ = appendValue(b, data)
-	return append(b, "}}"...)
+	return append(appendJSON(b, data), "}}"...)
 }
-
-// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		ch := s[i]
-		if ch >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(append(b, s[from:i]...), "\uFFFD"...)
-				from = i + 1
-			}
-			i += n
-			continue
-		}
-		if ch < 0x20 || ch == '"' || ch == '\\' {
-			b = append(b, s[from:i]...)
-			switch ch {
-			case '"', '\\':
-				b = append(b, '\\', ch)
-			case '\n':
-				b = append(b, '\\', 'n')
-			case '\t':
-				b = append(b, '\\', 't')
-			default:
-				b = append(b, '\\', 'u', '0', '0', hex[ch>>4], hex[ch&15])
-			}
-			from = i + 1
-		}
-		i++
-	}
-	return append(append(b, s[from:]...), '"')
-}
-
-// --- reading JSON ---
 
 // rpcRequest is the envelope of a request. All of it aliases the input.
 type rpcRequest struct {
@@ -1069,14 +1009,14 @@ type rpcRequest struct {
 func parseRequest(text []byte) (r rpcRequest, fail *rpcError) {
 	i := skipSpace(text, 0)
 	if i == len(text) || text[i] != '{' {
-		if end, err := skipValue(text, i, 0); err != nil || skipSpace(text, end) != len(text) {
-			return r, rpcFail("parse_error", "%v", errSyntax(text, i))
+		if err := checkJSON(text); err != nil {
+			return r, rpcFail("parse_error", "%v", err)
 		}
 		return r, rpcFail("invalid_request", "a request is an object, or a list of them")
 	}
 	var version, method []byte
 	twice := ""
-	end, err := eachMember(text, i, 0, func(key, value []byte) error {
+	member := func(key, value []byte) error {
 		var into *[]byte
 		switch string(key) {
 		case "jsonrpc":
@@ -1095,10 +1035,8 @@ func parseRequest(text []byte) (r rpcRequest, fail *rpcError) {
 		}
 		*into = value
 		return nil
-	})
-	if err == nil && skipSpace(text, end) != len(text) {
-		err = errSyntax(text, skipSpace(text, end))
 	}
+	err := oneValue(text, func(i int) (int, error) { return each(text, i, member) })
 	if err != nil {
 		return rpcRequest{}, rpcFail("parse_error", "%v", err)
 	}
@@ -1130,182 +1068,6 @@ func (r *rpcRequest) check(version, method []byte) *rpcError {
 	return nil
 }
 
-// unquoted is the text of a JSON string that is known to be well formed.
-func unquoted(v []byte) []byte {
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
-	}
-	var s string
-	json.Unmarshal(v, &s)
-	return []byte(s)
-}
-
-func errSyntax(b []byte, at int) error {
-	if at >= len(b) {
-		return errors.New("not JSON: it ends too early")
-	}
-	return fmt.Errorf("not JSON: %s at byte %d is not expected", shortened(string(b[at:min(len(b), at+8)])), at+1)
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
-		i++
-	}
-	return i
-}
-
-// skipValue returns the index behind the value (RFC 8259) that begins at b[i].
-func skipValue(b []byte, i, depth int) (int, error) {
-	if i >= len(b) {
-		return i, errSyntax(b, i)
-	}
-	switch ch := b[i]; {
-	case ch == '"':
-		return skipString(b, i)
-	case ch == '{':
-		return eachMember(b, i, depth+1, nil)
-	case ch == '[':
-		return eachElement(b, i, depth+1, nil)
-	case ch == '-' || ch >= '0' && ch <= '9':
-		return skipNumber(b, i)
-	}
-	for _, word := range [...]string{"true", "false", "null"} {
-		if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
-			return i + len(word), nil
-		}
-	}
-	return i, errSyntax(b, i)
-}
-
-func skipString(b []byte, i int) (int, error) {
-	for i++; i < len(b); i++ {
-		switch ch := b[i]; {
-		case ch == '"':
-			return i + 1, nil
-		case ch < 0x20:
-			return i, errSyntax(b, i)
-		case ch == '\\':
-			i++
-			if i < len(b) && b[i] == 'u' {
-				for n := 1; n <= 4; n++ {
-					if i+n >= len(b) || strings.IndexByte("0123456789abcdefABCDEF", b[i+n]) < 0 {
-						return i, errSyntax(b, i+n)
-					}
-				}
-				i += 4
-			} else if i >= len(b) || strings.IndexByte(`"\/bfnrt`, b[i]) < 0 {
-				return i, errSyntax(b, i)
-			}
-		}
-	}
-	return i, errSyntax(b, i)
-}
-
-func skipDigits(b []byte, i int) (int, error) {
-	from := i
-	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-		i++
-	}
-	if i == from {
-		return i, errSyntax(b, i)
-	}
-	return i, nil
-}
-
-func skipNumber(b []byte, i int) (end int, err error) {
-	if b[i] == '-' {
-		i++
-	}
-	if i < len(b) && b[i] == '0' {
-		end = i + 1
-	} else if end, err = skipDigits(b, i); err != nil {
-		return end, err
-	}
-	if end < len(b) && b[end] == '.' {
-		if end, err = skipDigits(b, end+1); err != nil {
-			return end, err
-		}
-	}
-	if end < len(b) && (b[end] == 'e' || b[end] == 'E') {
-		end++
-		if end < len(b) && (b[end] == '+' || b[end] == '-') {
-			end++
-		}
-		return skipDigits(b, end)
-	}
-	return end, nil
-}
-
-// eachMember calls f for every member of the object at b[i] and returns the index behind it.
-func eachMember(b []byte, i, depth int, f func(key, value []byte) error) (int, error) {
-	if depth > rpcDepthMax {
-		return i, fmt.Errorf("nested deeper than %d levels", rpcDepthMax)
-	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == '}' {
-		return i + 1, nil
-	}
-	for {
-		if i >= len(b) || b[i] != '"' {
-			return i, errSyntax(b, i)
-		}
-		end, err := skipString(b, i)
-		if err != nil {
-			return end, err
-		}
-		key := b[i:end]
-		i = skipSpace(b, end)
-		if i >= len(b) || b[i] != ':' {
-			return i, errSyntax(b, i)
-		}
-		i = skipSpace(b, i+1)
-		if end, err = skipValue(b, i, depth); err != nil {
-			return end, err
-		}
-		if f != nil {
-			if err := f(unquoted(key), b[i:end]); err != nil {
-				return end, err
-			}
-		}
-		if i = skipSpace(b, end); i < len(b) && b[i] == '}' {
-			return i + 1, nil
-		}
-		if i >= len(b) || b[i] != ',' {
-			return i, errSyntax(b, i)
-		}
-		i = skipSpace(b, i+1)
-	}
-}
-
-// eachElement calls f for every element of the list at b[i] and returns the index behind it.
-func eachElement(b []byte, i, depth int, f func(value []byte) error) (int, error) {
-	if depth > rpcDepthMax {
-		return i, fmt.Errorf("nested deeper than %d levels", rpcDepthMax)
-	}
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == ']' {
-		return i + 1, nil
-	}
-	for {
-		end, err := skipValue(b, i, depth)
-		if err != nil {
-			return end, err
-		}
-		if f != nil {
-			if err := f(b[i:end]); err != nil {
-				return end, err
-			}
-		}
-		if i = skipSpace(b, end); i < len(b) && b[i] == ']' {
-			return i + 1, nil
-		}
-		if i >= len(b) || b[i] != ',' {
-			return i, errSyntax(b, i)
-		}
-		i = skipSpace(b, i+1)
-	}
-}
-
 // --- parameters ---
 
 // rpcParamsMax is the most parameters that a method has.
@@ -1326,10 +1088,10 @@ func (q *rpcCall) bind(params []byte) error {
 	switch {
 	case params == nil:
 	case params[0] == '{':
-		_, err = eachMember(params, 0, 0, q.bindNamed)
+		_, err = each(params, 0, q.bindNamed)
 	default:
 		n := 0
-		_, err = eachElement(params, 0, 0, func(value []byte) error {
+		_, err = each(params, 0, func(_, value []byte) error {
 			if n++; n > len(q.row.params) {
 				return q.wrong("#"+strconv.Itoa(n), "surplus: %s takes %s", q.row.name, q.row.signature())
 			}
@@ -1407,9 +1169,9 @@ func (p *rpcParam) accepts(value []byte) bool {
 		if value[0] != '[' {
 			return false
 		}
-		_, err := eachElement(value, 0, 0, func(v []byte) error {
+		_, err := each(value, 0, func(_, v []byte) error {
 			if v[0] != '"' {
-				return errSyntax(v, 0)
+				return errSyntax(v, 0, "a string")
 			}
 			return nil
 		})
@@ -1495,7 +1257,7 @@ func (q *rpcCall) list(name string) (words []string) {
 		return nil
 	}
 	words = []string{}
-	eachElement(v, 0, 0, func(e []byte) error {
+	each(v, 0, func(_, e []byte) error {
 		words = append(words, string(unquoted(e)))
 		return nil
 	})
@@ -1509,6 +1271,642 @@ func (q *rpcCall) millis(name string) time.Duration {
 		return 0
 	}
 	return time.Duration(n) * time.Millisecond
+}
+
+// --- JSON: reads and writes the texts of RFC 8259; nothing here knows what they say. A few functions do what the program needs of a library many times their size.
+
+// jsonDepthMax bounds the nesting of what a server answers: the tree of a long chain of services is deep.
+const jsonDepthMax = 10000
+
+// rawJSON is a part of a text that is passed on as it came.
+type rawJSON []byte
+
+// jsonNumber is a number as it was written, so that nothing of it is lost.
+type jsonNumber string
+
+var rawType, numberType = reflect.TypeOf(rawJSON(nil)), reflect.TypeOf(jsonNumber(""))
+
+// appender is a value that writes its own JSON, for those asked for often.
+type appender interface{ appendJSON(b []byte) []byte }
+
+// appendJSON keeps the text on one line: between the values of a JSON text a space says the same as a newline, and inside them there is none.
+func (r rawJSON) appendJSON(b []byte) []byte {
+	if r == nil {
+		return append(b, "null"...)
+	}
+	from := len(b)
+	b = append(b, r...)
+	for i := from; i < len(b); i++ {
+		if b[i] == '\n' || b[i] == '\r' {
+			b[i] = ' '
+		}
+	}
+	return b
+}
+
+// appendJSON appends v on one line: appenders, and what bool, numbers, strings, lists, structs and maps with strings as keys (sorted)
+// are made of. Of a struct go the exported fields by their json tag (a name, omitempty, -), without one by their name in lower case.
+// A list that is nil is an empty one. What JSON does not have, as NaN or a function, becomes null.
+func appendJSON(b []byte, v any) []byte { return appendReflected(b, reflect.ValueOf(v)) }
+
+func appendReflected(b []byte, v reflect.Value) []byte {
+	kind := v.Kind()
+	switch kind {
+	case reflect.Pointer, reflect.Interface, reflect.Map:
+		if v.IsNil() {
+			return append(b, "null"...)
+		}
+	}
+	if a := appenderOf(v); a != nil {
+		return a.appendJSON(b)
+	}
+	switch kind {
+	case reflect.Pointer, reflect.Interface:
+		return appendReflected(b, v.Elem())
+	case reflect.String:
+		if v.Type() == numberType {
+			return append(b, v.String()...)
+		}
+		return appendString(b, v.String())
+	case reflect.Bool:
+		return strconv.AppendBool(b, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(b, v.Int(), 10)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return strconv.AppendUint(b, v.Uint(), 10)
+	case reflect.Float32, reflect.Float64:
+		return appendFloat(b, v.Float(), v.Type().Bits())
+	case reflect.Struct:
+		return appendStruct(b, v)
+	case reflect.Map:
+		return appendMap(b, v)
+	case reflect.Slice, reflect.Array:
+		b = append(b, '[')
+		for i := range v.Len() {
+			b = appendReflected(separated(b, i), v.Index(i))
+		}
+		return append(b, ']')
+	}
+	return append(b, "null"...)
+}
+
+// appenderOf is v as one that writes itself, also when its pointer does; nil: it does not.
+func appenderOf(v reflect.Value) appender {
+	switch v.Kind() {
+	case reflect.Struct:
+		if v.CanAddr() {
+			v = v.Addr()
+		}
+	case reflect.Pointer, reflect.Slice:
+	default:
+		return nil
+	}
+	a, _ := v.Interface().(appender)
+	return a
+}
+
+// separated appends the comma that stands before all members but the first.
+func separated(b []byte, i int) []byte {
+	if i > 0 {
+		return append(b, ',')
+	}
+	return b
+}
+
+func appendFloat(b []byte, f float64, bits int) []byte {
+	size := math.Abs(f)
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return append(b, "null"...)
+	case size != 0 && (size < 1e-6 || size >= 1e21):
+		return strconv.AppendFloat(b, f, 'e', -1, bits)
+	}
+	return strconv.AppendFloat(b, f, 'f', -1, bits)
+}
+
+func appendStruct(b []byte, v reflect.Value) []byte {
+	b = append(b, '{')
+	written := 0
+	for _, f := range fieldsOf(v.Type()) {
+		e := v.FieldByIndex(f.at)
+		if f.omitEmpty && isEmpty(e) {
+			continue
+		}
+		b = append(appendString(separated(b, written), f.name), ':')
+		b = appendReflected(b, e)
+		written++
+	}
+	return append(b, '}')
+}
+
+// isEmpty is what omitempty leaves out.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.Array:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	}
+	return v.IsZero()
+}
+
+func appendMap(b []byte, v reflect.Value) []byte {
+	var keys []string
+	var values []reflect.Value
+	for all := v.MapRange(); all.Next(); {
+		keys, values = append(keys, all.Key().String()), append(values, all.Value())
+	}
+	b = append(b, '{')
+	for n, i := range sortedBy(len(keys), func(i, j int) bool { return keys[i] < keys[j] }) {
+		b = append(appendString(separated(b, n), keys[i]), ':')
+		b = appendReflected(b, values[i])
+	}
+	return append(b, '}')
+}
+
+// jsonField is a field of a struct as JSON knows it; those of embedded structs count as its own. No name may be there twice.
+type jsonField struct {
+	name      string
+	at        []int
+	omitEmpty bool
+}
+
+var jsonFields sync.Map // of []jsonField by reflect.Type
+
+func fieldsOf(t reflect.Type) []jsonField {
+	if known, ok := jsonFields.Load(t); ok {
+		return known.([]jsonField)
+	}
+	all := []jsonField{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "-":
+		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
+			for _, inner := range fieldsOf(f.Type) {
+				all = append(all, jsonField{inner.name, append([]int{i}, inner.at...), inner.omitEmpty})
+			}
+		case f.IsExported():
+			if name == "" {
+				name = strings.ToLower(f.Name)
+			}
+			all = append(all, jsonField{name, []int{i}, option == "omitempty"})
+		}
+	}
+	jsonFields.Store(t, all)
+	return all
+}
+
+// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		ch := s[i]
+		if ch >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				b = append(append(b, s[from:i]...), "\uFFFD"...)
+				from = i + 1
+			}
+			i += n
+			continue
+		}
+		if ch < 0x20 || ch == '"' || ch == '\\' {
+			b = append(b, s[from:i]...)
+			switch ch {
+			case '"', '\\':
+				b = append(b, '\\', ch)
+			case '\n':
+				b = append(b, '\\', 'n')
+			case '\t':
+				b = append(b, '\\', 't')
+			default:
+				b = append(b, '\\', 'u', '0', '0', hex[ch>>4], hex[ch&15])
+			}
+			from = i + 1
+		}
+		i++
+	}
+	return append(append(b, s[from:]...), '"')
+}
+
+// --- JSON: reading
+
+// errSyntax says what would have been right at a byte of a text.
+func errSyntax(b []byte, at int, want string) error {
+	if at >= len(b) {
+		return fmt.Errorf("not JSON: it ends at byte %d, where %s is expected", at, want)
+	}
+	return fmt.Errorf("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// oneValue lets read take the one value that the text holds, from an index to the one behind it.
+func oneValue(b []byte, read func(i int) (int, error)) error {
+	end, err := read(skipSpace(b, 0))
+	if end = skipSpace(b, end); err == nil && end < len(b) {
+		return errSyntax(b, end, "the end of the text")
+	}
+	return err
+}
+
+// checkJSON says why a text is not one JSON value.
+func checkJSON(b []byte) error {
+	return oneValue(b, func(i int) (int, error) { return skipValue(b, i, jsonDepthMax) })
+}
+
+// skipValue returns the index behind the value that begins at b[i]. Lists and objects may stand in each other up to depth levels.
+func skipValue(b []byte, i, depth int) (int, error) {
+	if i >= len(b) {
+		return i, errSyntax(b, i, "a value")
+	}
+	switch ch := b[i]; {
+	case ch == '"':
+		return skipString(b, i)
+	case ch == '{' || ch == '[':
+		return walk(b, i, depth, func(_ []byte, i int) (int, error) { return skipValue(b, i, depth-1) })
+	case ch == '-' || ch >= '0' && ch <= '9':
+		return skipNumber(b, i)
+	}
+	for _, word := range [...]string{"true", "false", "null"} {
+		if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
+			return i + len(word), nil
+		}
+	}
+	return i, errSyntax(b, i, "a value")
+}
+
+func skipString(b []byte, i int) (int, error) {
+	for i++; i < len(b); i++ {
+		switch ch := b[i]; {
+		case ch == '"':
+			return i + 1, nil
+		case ch < 0x20:
+			return i, errSyntax(b, i, `an escape such as \n`)
+		case ch == '\\':
+			i++
+			if i < len(b) && b[i] == 'u' {
+				for n := 1; n <= 4; n++ {
+					if i+n >= len(b) || strings.IndexByte("0123456789abcdefABCDEF", b[i+n]) < 0 {
+						return i, errSyntax(b, i+n, "a hexadecimal digit")
+					}
+				}
+				i += 4
+			} else if i >= len(b) || strings.IndexByte(jsonEscapes, b[i]) < 0 {
+				return i, errSyntax(b, i, "one of "+jsonEscapes+"u")
+			}
+		}
+	}
+	return i, errSyntax(b, i, "a closing quote")
+}
+
+// jsonEscapes are the characters behind a backslash and, in the same order, what they stand for.
+const (
+	jsonEscapes = `"\/bfnrt`
+	jsonEscaped = "\"\\/\b\f\n\r\t"
+)
+
+func skipDigits(b []byte, i int) (int, error) {
+	from := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return i, errSyntax(b, i, "a digit")
+	}
+	return i, nil
+}
+
+func skipNumber(b []byte, i int) (end int, err error) {
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		end = i + 1
+	} else if end, err = skipDigits(b, i); err != nil {
+		return end, err
+	}
+	if end < len(b) && b[end] == '.' {
+		if end, err = skipDigits(b, end+1); err != nil {
+			return end, err
+		}
+	}
+	if end < len(b) && (b[end] == 'e' || b[end] == 'E') {
+		end++
+		if end < len(b) && (b[end] == '+' || b[end] == '-') {
+			end++
+		}
+		return skipDigits(b, end)
+	}
+	return end, nil
+}
+
+// walk goes through the object or list at b[i] and returns the index behind it. For every member it calls f with the key, still quoted
+// and nil in a list, and the index of the value; f returns the index behind the value.
+func walk(b []byte, i, depth int, f func(key []byte, i int) (int, error)) (int, error) {
+	if depth == 0 {
+		return i, fmt.Errorf("nested deeper than is read here, at byte %d", i+1)
+	}
+	object, closing := b[i] == '{', b[i]+2
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == closing {
+		return i + 1, nil
+	}
+	for {
+		var key []byte
+		if object {
+			if i >= len(b) || b[i] != '"' {
+				return i, errSyntax(b, i, "a key in quotes")
+			}
+			end, err := skipString(b, i)
+			if err != nil {
+				return end, err
+			}
+			key = b[i:end]
+			i = skipSpace(b, end)
+			if i >= len(b) || b[i] != ':' {
+				return i, errSyntax(b, i, "a colon")
+			}
+			i = skipSpace(b, i+1)
+		}
+		end, err := f(key, i)
+		if err != nil {
+			return end, err
+		}
+		if i = skipSpace(b, end); i < len(b) && b[i] == closing {
+			return i + 1, nil
+		}
+		if i >= len(b) || b[i] != ',' {
+			return i, errSyntax(b, i, "a comma or "+string(rune(closing)))
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// each calls f for every member of the object or list at b[i], in a list with nil as the key, and returns the index behind it.
+func each(b []byte, i int, f func(key, value []byte) error) (int, error) {
+	return walk(b, i, rpcDepthMax, func(key []byte, i int) (int, error) {
+		end, err := skipValue(b, i, rpcDepthMax-1)
+		if err != nil {
+			return end, err
+		}
+		if key != nil {
+			key = unquoted(key)
+		}
+		return end, f(key, b[i:end])
+	})
+}
+
+// unquoted is the text of a JSON string that is known to be well formed. Half a surrogate pair and bytes that are no UTF-8 become U+FFFD.
+func unquoted(v []byte) []byte {
+	v = v[1 : len(v)-1]
+	if bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		return v
+	}
+	out := make([]byte, 0, len(v))
+	for i := 0; i < len(v); {
+		r, size := utf8.DecodeRune(v[i:])
+		if r == '\\' {
+			r, size = escaped(v[i:])
+		}
+		out = utf8.AppendRune(out, r)
+		i += size
+	}
+	return out
+}
+
+// escaped is the character that the escape at the begin of v stands for, and the length of the escape.
+func escaped(v []byte) (rune, int) {
+	if v[1] != 'u' {
+		return rune(jsonEscaped[strings.IndexByte(jsonEscapes, v[1])]), 2
+	}
+	r := hexRune(v)
+	if utf16.IsSurrogate(r) {
+		if len(v) >= 12 && v[6] == '\\' && v[7] == 'u' {
+			if pair := utf16.DecodeRune(r, hexRune(v[6:])); pair != utf8.RuneError {
+				return pair, 12
+			}
+		}
+		return utf8.RuneError, 6
+	}
+	return r, 6
+}
+
+func hexRune(v []byte) rune {
+	n, _ := strconv.ParseUint(string(v[2:6]), 16, 16)
+	return rune(n)
+}
+
+// parseJSONText reads a text as map[string]any, []any, string, jsonNumber, bool and nil. Of a key that is there twice the last one counts.
+func parseJSONText(b []byte) (v any, err error) {
+	err = oneValue(b, func(i int) (end int, err error) {
+		v, end, err = parseValue(b, i, rpcDepthMax)
+		return end, err
+	})
+	return v, err
+}
+
+func parseValue(b []byte, i, depth int) (v any, end int, err error) {
+	switch {
+	case i < len(b) && b[i] == '{':
+		m := map[string]any{}
+		end, err = walk(b, i, depth, func(key []byte, i int) (int, error) {
+			e, end, err := parseValue(b, i, depth-1)
+			m[string(unquoted(key))] = e
+			return end, err
+		})
+		return m, end, err
+	case i < len(b) && b[i] == '[':
+		list := []any{}
+		end, err = walk(b, i, depth, func(_ []byte, i int) (int, error) {
+			e, end, err := parseValue(b, i, depth-1)
+			list = append(list, e)
+			return end, err
+		})
+		return list, end, err
+	}
+	if end, err = skipValue(b, i, depth); err != nil {
+		return nil, end, err
+	}
+	switch b[i] {
+	case '"':
+		return string(unquoted(b[i:end])), end, nil
+	case 't', 'f':
+		return b[i] == 't', end, nil
+	case 'n':
+		return nil, end, nil
+	}
+	return jsonNumber(b[i:end]), end, nil
+}
+
+// decodeJSON reads a text into what the pointer into points to, by the rules of appendJSON; an any gets what parseJSONText makes.
+// Members that a struct does not have are left out, null leaves what cannot be nil as it is, and a wrong type or a number out of range is an error.
+func decodeJSON(b []byte, into any) error {
+	return oneValue(b, func(i int) (int, error) { return decodeValue(b, i, jsonDepthMax, reflect.ValueOf(into).Elem()) })
+}
+
+func decodeValue(b []byte, i, depth int, v reflect.Value) (end int, err error) {
+	kind := v.Kind()
+	switch {
+	case v.Type() == rawType:
+		if end, err = skipValue(b, i, depth); err == nil {
+			v.SetBytes(bytes.Clone(b[i:end]))
+		}
+		return end, err
+	case i < len(b) && b[i] == 'n':
+		if end, err = skipValue(b, i, depth); err == nil && (kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.Map || kind == reflect.Interface) {
+			v.SetZero()
+		}
+		return end, err
+	case kind == reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return decodeValue(b, i, depth, v.Elem())
+	case kind == reflect.Interface:
+		e, end, err := parseValue(b, i, depth)
+		if err == nil {
+			v.Set(reflect.ValueOf(e))
+		}
+		return end, err
+	case kind == reflect.Struct || kind == reflect.Map:
+		return decodeObject(b, i, depth, v)
+	case kind == reflect.Slice:
+		return decodeList(b, i, depth, v)
+	}
+	if end, err = skipValue(b, i, depth); err == nil && !setScalar(v, b[i:end]) {
+		err = errType(b, i, end, v)
+	}
+	return end, err
+}
+
+func errType(b []byte, i, end int, v reflect.Value) error {
+	return fmt.Errorf("%s at byte %d does not fit: %s is expected", shortened(string(b[i:end])), i+1, v.Kind())
+}
+
+// mismatch is the error for a value at b[i] that is not of the kind of v.
+func mismatch(b []byte, i, depth int, v reflect.Value) (int, error) {
+	end, err := skipValue(b, i, depth)
+	if err == nil {
+		err = errType(b, i, end, v)
+	}
+	return end, err
+}
+
+func decodeList(b []byte, i, depth int, v reflect.Value) (int, error) {
+	if i >= len(b) || b[i] != '[' {
+		return mismatch(b, i, depth, v)
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	return walk(b, i, depth, func(_ []byte, i int) (int, error) {
+		v.Grow(1)
+		v.SetLen(v.Len() + 1)
+		return decodeValue(b, i, depth-1, v.Index(v.Len()-1))
+	})
+}
+
+func decodeObject(b []byte, i, depth int, v reflect.Value) (int, error) {
+	if i >= len(b) || b[i] != '{' {
+		return mismatch(b, i, depth, v)
+	}
+	if v.Kind() == reflect.Map {
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+		return walk(b, i, depth, func(key []byte, i int) (int, error) {
+			e := reflect.New(v.Type().Elem()).Elem()
+			end, err := decodeValue(b, i, depth-1, e)
+			if err == nil {
+				v.SetMapIndex(reflect.ValueOf(string(unquoted(key))), e)
+			}
+			return end, err
+		})
+	}
+	fields := fieldsOf(v.Type())
+	return walk(b, i, depth, func(key []byte, i int) (int, error) {
+		key = unquoted(key)
+		for _, f := range fields {
+			if f.name == string(key) {
+				return decodeValue(b, i, depth-1, v.FieldByIndex(f.at))
+			}
+		}
+		return skipValue(b, i, depth-1)
+	})
+}
+
+// setScalar gives v a string, bool or number; false: it does not fit.
+func setScalar(v reflect.Value, text []byte) bool {
+	var err error
+	switch number := text[0] == '-' || text[0] <= '9' && text[0] >= '0'; v.Kind() {
+	case reflect.String:
+		if text[0] != '"' {
+			return false
+		}
+		v.SetString(string(unquoted(text)))
+	case reflect.Bool:
+		if text[0] != 't' && text[0] != 'f' {
+			return false
+		}
+		v.SetBool(text[0] == 't')
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		var n int64
+		n, err = strconv.ParseInt(string(text), 10, v.Type().Bits())
+		v.SetInt(n)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		var n uint64
+		n, err = strconv.ParseUint(string(text), 10, v.Type().Bits())
+		v.SetUint(n)
+	case reflect.Float32, reflect.Float64:
+		var f float64
+		f, err = strconv.ParseFloat(string(text), v.Type().Bits())
+		v.SetFloat(f)
+		return number && err == nil
+	default:
+		return false
+	}
+	return err == nil
+}
+
+// indentJSON is a text that is known to be JSON on many lines, for people.
+func indentJSON(b []byte) []byte {
+	var out []byte
+	oneValue(b, func(i int) (int, error) { return indentValue(&out, b, i, "\n") })
+	return out
+}
+
+// indentValue appends the value at b[i]; line is the newline and the indentation of the line that it stands on.
+func indentValue(out *[]byte, b []byte, i int, line string) (int, error) {
+	if i >= len(b) || b[i] != '{' && b[i] != '[' {
+		end, err := skipValue(b, i, 1)
+		*out = append(*out, b[i:end]...)
+		return end, err
+	}
+	*out = append(*out, b[i])
+	inner, members := line+"  ", 0
+	end, err := walk(b, i, jsonDepthMax, func(key []byte, i int) (int, error) {
+		*out = append(separated(*out, members), inner...)
+		members++
+		if key != nil {
+			*out = append(append(*out, key...), ": "...)
+		}
+		return indentValue(out, b, i, inner)
+	})
+	if members > 0 {
+		*out = append(*out, line...)
+	}
+	if err == nil {
+		*out = append(*out, b[end-1])
+	}
+	return end, err
 }
 
 // --- methods: is the table of methods: names, parameters, results, access and errors of each, and the OpenRPC document made from it. It does nothing with services.
@@ -1628,9 +2026,6 @@ func (w *wireReason) appendJSON(b []byte) []byte {
 	}
 	return append(b, '}')
 }
-
-// MarshalJSON makes encoding/json write a reason the same way.
-func (w *wireReason) MarshalJSON() ([]byte, error) { return w.appendJSON(nil), nil }
 
 func appendIntOrNull[T int | int64](b []byte, n *T) []byte {
 	if n == nil {
@@ -1852,9 +2247,6 @@ type debugService struct {
 	Generation uint64             `json:"generation"`
 	Config     configValue        `json:"config"`
 }
-
-// MarshalJSON of a full status, so that encoding/json does not use the embedded one's.
-func (s *serviceStatusFull) MarshalJSON() ([]byte, error) { return s.appendJSON(nil), nil }
 
 // bootUnit holds times in ms since the server started; null: it did not come to that.
 type bootUnit struct {
@@ -2268,8 +2660,7 @@ func reasonSchema() document {
 
 // jsonText is v as indented JSON.
 func jsonText(v any) string {
-	b, _ := json.MarshalIndent(v, "", "  ")
-	return string(b) + "\n"
+	return string(indentJSON(appendJSON(nil, v))) + "\n"
 }
 
 // --- handlers: does what the methods say, by the two doors of the supervisor: look, or submit and wait. It holds no state of its own.
@@ -2380,7 +2771,7 @@ func doPing(q *rpcCall) (any, error) {
 
 func doInfo(q *rpcCall) (any, error) {
 	i := q.core().info()
-	return infoResult{Version: i.Version, Mode: i.Mode, PID: i.PID, StartedMS: i.Started.UnixMilli(), ConfigDirs: listOf(i.ConfigDirs),
+	return infoResult{Version: i.Version, Mode: i.Mode, PID: i.PID, StartedMS: i.Started.UnixMilli(), ConfigDirs: i.ConfigDirs,
 		Socket: i.Socket, Kernel: kernelName(), Cgroup: "none", Degraded: []string{
 			"cgroups are not used: what leaves its session, wipes its environment and loses its parent in an unexpected death is not found"}}, nil
 }
@@ -2490,7 +2881,7 @@ func (q *rpcCall) put(w putWish) (any, error) {
 	if old != nil && old.persist && old.path != "" && w.persist && old.path != c.path {
 		os.Remove(old.path)
 	}
-	result := putResult{OK: true, Name: c.Service.Name, Warnings: listOf(warnings, a.Warnings)}
+	result := putResult{OK: true, Name: c.Service.Name, Warnings: append(warnings, a.Warnings...)}
 	if c.path != "" {
 		result.Path = &c.path
 	}
@@ -2580,7 +2971,7 @@ func doCheck(q *rpcCall) (any, error) {
 			errs = append(errs, problem{Message: text})
 		}
 	}
-	return checkResult{len(errs) == 0, listOf(errs), listOf(warnings)}, nil
+	return checkResult{len(errs) == 0, errs, warnings}, nil
 }
 
 func doGet(q *rpcCall) (any, error) {
@@ -2652,12 +3043,7 @@ func doReload(q *rpcCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := *a.Reload
-	for _, list := range []*[]string{&l.Added, &l.Removed, &l.Changed, &l.Unchanged, &l.Restarted} {
-		*list = listOf(*list)
-	}
-	l.Errors, l.Warnings = listOf(l.Errors), listOf(l.Warnings)
-	return l, nil
+	return a.Reload, nil
 }
 
 // --- looking ---
@@ -2686,9 +3072,6 @@ func fillStatus(s *serviceStatus, g *graph, u *unit, now time.Time) {
 	if u.state == blocked {
 		s.BlockedBy = g.blockedBy(u)
 	}
-	if s.BlockedBy == nil {
-		s.BlockedBy = []string{}
-	}
 }
 
 // fillFull copies what status_full tells, without the resources.
@@ -2712,9 +3095,6 @@ func (f *serviceStatusFull) measure() {
 	}
 }
 
-// listOf joins lists into one that is written as [] when it is empty, not as null.
-func listOf[T any](parts ...[]T) []T { return append([]T{}, slices.Concat(parts...)...) }
-
 // epoch is t in ms since 1970; never is 0.
 func epoch(t time.Time) int64 {
 	if t.IsZero() {
@@ -2725,7 +3105,7 @@ func epoch(t time.Time) int64 {
 
 func doList(q *rpcCall) (any, error) {
 	var names []string
-	q.core().view(func(g *graph, _ time.Time) { names = listOf(g.names()) })
+	q.core().view(func(g *graph, _ time.Time) { names = slices.Clone(g.names()) })
 	return names, nil
 }
 
@@ -2808,7 +3188,6 @@ func doWhy(q *rpcCall) (any, error) {
 		w.Name, w.State = u.name, u.state.String()
 		w.Blocked, w.Reasons, w.Text = g.why(u, now)
 	})
-	w.Reasons = listOf(w.Reasons)
 	return w, err
 }
 
@@ -2819,7 +3198,7 @@ func doTree(q *rpcCall) (t any, err error) {
 			return
 		}
 		text, roots := g.tree(q.str("name"))
-		t = treeResult{text, listOf(roots)}
+		t = treeResult{text, roots}
 	})
 	return t, err
 }
@@ -2833,7 +3212,7 @@ type graphNode struct {
 
 func doGraph(q *rpcCall) (any, error) {
 	var t textResult
-	nodes := []graphNode{}
+	var nodes []graphNode
 	var edges []edge
 	q.core().view(func(g *graph, _ time.Time) {
 		switch q.str("format") {
@@ -2846,10 +3225,10 @@ func doGraph(q *rpcCall) (any, error) {
 				u := g.unit(n)
 				nodes = append(nodes, graphNode{n, u.kind(), u.state.String()})
 			}
-			edges = listOf(g.edges())
+			edges = g.edges()
 		}
 	})
-	if edges != nil {
+	if q.str("format") == "json" {
 		t.Text = jsonText(map[string]any{"nodes": nodes, "edges": edges})
 	}
 	return t, nil
@@ -2888,7 +3267,7 @@ func doWait(q *rpcCall) (any, error) {
 }
 
 func bulkOf(a answer) bulkResult {
-	return bulkResult{len(a.Errs) == 0, listOf(a.Names), listOf(a.Skipped), listOf(a.Errs)}
+	return bulkResult{len(a.Errs) == 0, a.Names, a.Skipped, a.Errs}
 }
 
 func doStartAll(q *rpcCall) (any, error) {
@@ -3142,10 +3521,10 @@ func (r *bootResult) text() string {
 		}
 		return *u.ReadyMS - *u.StartingMS
 	}
-	list := slices.Clone(r.Services)
-	slices.SortStableFunc(list, func(a, b bootUnit) int { return cmp.Compare(took(b), took(a)) })
+	slower := func(i, j int) bool { return took(r.Services[i]) > took(r.Services[j]) }
 	var b strings.Builder
-	for _, u := range list {
+	for _, i := range sortedBy(len(r.Services), slower) {
+		u := r.Services[i]
 		if t := took(u); t >= 0 {
 			fmt.Fprintf(&b, "%8d ms  %s\n", t, u.Name)
 			continue
@@ -3272,8 +3651,7 @@ func (f *eventFeed) take(b []byte, id int64) []byte {
 			events[i].Lost = lost
 		}
 		b = append(b, `{"jsonrpc":"2.0","method":"event","params":`...)
-		b, _ = appendValue(b, &events[i])
-		b = append(b, "}\n"...)
+		b = append(appendJSON(b, &events[i]), "}\n"...)
 	}
 	return b
 }
