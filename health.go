@@ -396,6 +396,7 @@ func (c *resolverConf) ask(name string, due time.Time) (found []endpoint, proble
 
 // askServer asks one server all queries at once and waits for the answers. Some addresses are enough; none is known for sure only if problem is "".
 func askServer(server endpoint, queries [][]byte, until time.Time) (found []endpoint, problem string) {
+	silent := fmt.Sprintf("the name server %s does not answer", ipText(server.ip))
 	conn, err := sysDial("udp", server, until)
 	if err != nil {
 		return nil, fmt.Sprintf("the name server %s cannot be reached: %v", ipText(server.ip), errnoOf(err))
@@ -406,12 +407,14 @@ func askServer(server endpoint, queries [][]byte, until time.Time) (found []endp
 	for _, q := range queries {
 		id := rand.Uint32()
 		q[0], q[1] = byte(id>>8), byte(id)
-		_, _ = conn.Write(q)
+		if _, err := conn.Write(q); err != nil { // also when nobody listens there: the answer to the first query says so
+			return nil, silent
+		}
 	}
 	for due, buf := len(queries), make([]byte, 2048); due > 0; {
 		n, err := conn.Read(buf)
 		if err != nil && err != io.EOF { // an empty datagram is no end
-			problem = fmt.Sprintf("the name server %s does not answer", ipText(server.ip))
+			problem = silent
 			break
 		}
 		for i, q := range queries {
