@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/signal"
 	"path"
@@ -30,7 +29,7 @@ const frameLimit = 256 << 20
 
 // serverConn is a connection to a server: JSON-RPC 2.0, one text per line.
 type serverConn struct {
-	conn   net.Conn
+	conn   *sock
 	path   string
 	buf    []byte // read, not yet taken; the next line begins at start
 	start  int
@@ -79,7 +78,7 @@ func (c *cli) connect() int {
 	}
 	var tried []string
 	for _, p := range paths {
-		conn, err := dialSocket(p)
+		conn, err := dialUnix(p, 2*time.Second)
 		if err == nil && named == "" {
 			err = trusted(conn, p)
 			if err != nil {
@@ -105,19 +104,8 @@ func (c *cli) connect() int {
 	return exitNoServer
 }
 
-// dialSocket connects; while the server's queue of new connections is full it tries again for two seconds.
-func dialSocket(path string) (*net.UnixConn, error) {
-	addr := &net.UnixAddr{Name: path, Net: "unix"}
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.DialUnix("unix", nil, addr)
-		if err == nil || !errors.Is(err, syscall.EAGAIN) || time.Now().After(end) {
-			return conn, err
-		}
-	}
-}
-
 // trusted refuses a server that is neither root's nor our own: anybody may put a socket into /tmp.
-func trusted(conn *net.UnixConn, path string) error {
+func trusted(conn *sock, path string) error {
 	p := peerOf(conn)
 	if p.known && p.uid != 0 && p.uid != os.Geteuid() {
 		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)

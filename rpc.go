@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -109,7 +108,7 @@ func rpcFailure(err error) *rpcError {
 // rpcListener is the bound socket.
 type rpcListener struct {
 	path string // or "@name" in the abstract namespace of Linux
-	sock *net.UnixListener
+	sock *sock
 	file os.FileInfo // of the socket file as we made it; nil for an abstract name
 	gid  int         // members may do everything; -1: nobody by group
 }
@@ -151,7 +150,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 }
 
 func (l *rpcListener) listenAbstract() (err error) {
-	l.sock, err = net.ListenUnix("unix", &net.UnixAddr{Name: l.path, Net: "unix"})
+	l.sock, err = listenUnix(l.path)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return socketIsFree(l.path)
 	}
@@ -161,11 +160,10 @@ func (l *rpcListener) listenAbstract() (err error) {
 // listenAt binds under a temporary name in dir, sets mode and group, and renames the socket to its place.
 func (l *rpcListener) listenAt(dir string, o serverOptions) error {
 	temp := filepath.Join(dir, fmt.Sprintf(".z%x", time.Now().UnixNano()&0xffffff))
-	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
+	sock, err := listenUnix(temp)
 	if err != nil {
 		return err
 	}
-	sock.SetUnlinkOnClose(false)
 	err = os.Chmod(temp, o.socketMode)
 	if err == nil && o.socketGroup != "" {
 		err = os.Lchown(temp, -1, l.gid)
@@ -199,7 +197,7 @@ func socketIsFree(path string) error {
 			return fmt.Errorf("%s exists and is no socket; it is left alone: move it away, or choose another --socket", path)
 		}
 	}
-	conn, err := net.DialTimeout("unix", path, 2*time.Second)
+	conn, err := dialUnix(path, 2*time.Second)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -207,7 +205,7 @@ func socketIsFree(path string) error {
 		return fmt.Errorf("%s is in use, or not ours: %w", path, err)
 	}
 	defer conn.Close()
-	if pid := peerOf(conn.(*net.UnixConn)).pid; pid > 0 {
+	if pid := peerOf(conn).pid; pid > 0 {
 		return fmt.Errorf("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
 	}
 	return fmt.Errorf("a server is live at %s; stop it, or choose another --socket", path)
@@ -277,11 +275,11 @@ func (r *rpcServer) close() {
 
 func (r *rpcServer) accept() {
 	for {
-		sock, err := r.l.sock.AcceptUnix()
+		sock, err := r.l.sock.accept()
 		switch {
 		case err == nil:
 			r.admit(sock)
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, os.ErrClosed):
 			return
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 			r.turnAway()
@@ -300,21 +298,21 @@ func (r *rpcServer) turnAway() {
 		r.reserve.Close()
 	}
 	r.l.sock.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	if sock, err := r.l.sock.AcceptUnix(); err == nil {
+	if sock, err := r.l.sock.accept(); err == nil {
 		refuseConn(sock, "the server has no file descriptors left; try again later")
 	}
 	r.l.sock.SetDeadline(time.Time{})
 	r.reserve, _ = os.Open(os.DevNull)
 }
 
-func refuseConn(sock *net.UnixConn, why string) {
+func refuseConn(sock *sock, why string) {
 	sock.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	sock.Write(append(appendError(nil, nil, rpcFail("internal_error", "%s", why)), '\n'))
 	sock.Close()
 }
 
 // admit looks at who connected.
-func (r *rpcServer) admit(sock *net.UnixConn) {
+func (r *rpcServer) admit(sock *sock) {
 	who := peerOf(sock)
 	if r.l.file == nil && who.pid == 0 {
 		refuseConn(sock, "this client is in another pid namespace")
@@ -324,7 +322,7 @@ func (r *rpcServer) admit(sock *net.UnixConn) {
 }
 
 // begin serves one connection if there is room; it may do everything or only read.
-func (r *rpcServer) begin(sock *net.UnixConn, all bool) {
+func (r *rpcServer) begin(sock *sock, all bool) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		sock.Close()
@@ -386,7 +384,7 @@ func (p peer) mayAll(gid int) bool {
 // unread answers have goroutines of their own only for as long as they exist.
 type rpcConn struct {
 	srv  *rpcServer
-	sock *net.UnixConn
+	sock *sock
 	raw  syscall.RawConn
 	full bool // may do everything, not only read
 	gone chan struct{}

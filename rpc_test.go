@@ -421,17 +421,17 @@ func TestWaitingLimit(t *testing.T) {
 // dialReader is a connection that the server takes for one that may only read.
 func (d *testDoor) dialReader(t *testing.T) *testClient {
 	t.Helper()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "r"), Net: "unix"})
+	l, err := listenUnix(filepath.Join(t.TempDir(), "r"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	conn, err := net.Dial("unix", l.Addr().String())
+	conn, err := net.Dial("unix", l.localAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	sock, err := l.AcceptUnix()
+	sock, err := l.accept()
 	if err != nil {
 		t.Fatal(err)
 	}
