@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -1098,7 +1097,7 @@ func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
 // configRecord is a record with the configuration in force ('c') or the changed one ('n').
 func configRecord(dst []byte, kind byte, c *config) []byte {
 	text := savedConfig{Name: c.Service.Name, Path: c.path, System: c.system, Persist: c.persist, Text: string(c.toml())}
-	return appendRecord(dst, append([]byte{kind}, stateText(&text)...))
+	return appendRecord(dst, appendJSON([]byte{kind}, &text))
 }
 
 // saveUnits appends the records of units to dst.
@@ -1118,7 +1117,7 @@ func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
 			u.savedCfg, u.savedNext = u.cfg, u.next
 		}
 		text := u.saved(c, s.ticksOf(u))
-		dst = appendRecord(dst, append([]byte{'u'}, stateText(&text)...))
+		dst = appendRecord(dst, appendJSON([]byte{'u'}, &text))
 	}
 	return dst
 }
@@ -1140,7 +1139,7 @@ func (s *supervisor) serverRecord(dst []byte, c monoClock) []byte {
 	if cl := s.g.closing; cl != nil {
 		v.Closing, v.Began, v.Asked, v.Killed = cl.kind, c.save(cl.began), cl.asked, cl.killed
 	}
-	return appendRecord(dst, append([]byte{'g'}, stateText(&v)...))
+	return appendRecord(dst, appendJSON([]byte{'g'}, &v))
 }
 
 // save writes what the last steps changed. It runs before their effects: a process never exists without a record that it was to be.
@@ -1187,12 +1186,12 @@ func readState(records [][]byte) (*savedState, error) {
 		switch r[0] {
 		case 'g':
 			st.server = savedServer{}
-			if err := readStateText(body, &st.server); err != nil {
+			if err := decodeJSON(body, &st.server); err != nil {
 				return nil, err
 			}
 		case 'c', 'n':
 			var sc savedConfig
-			if err := readStateText(body, &sc); err != nil {
+			if err := decodeJSON(body, &sc); err != nil {
 				return nil, err
 			}
 			c, errs, _ := parseTOML([]byte(sc.Text), sc.Path, sc.Name)
@@ -1208,7 +1207,7 @@ func readState(records [][]byte) (*savedState, error) {
 			st.next[sc.Name] = c
 		case 'u':
 			var su savedUnit
-			if err := readStateText(body, &su); err != nil {
+			if err := decodeJSON(body, &su); err != nil {
 				return nil, err
 			}
 			st.units[su.Name] = su
@@ -1223,13 +1222,6 @@ func readState(records [][]byte) (*savedState, error) {
 	}
 	return st, nil
 }
-
-func stateText(v any) []byte {
-	b, _ := json.Marshal(v)
-	return b
-}
-
-func readStateText(b []byte, v any) error { return json.Unmarshal(b, v) }
 
 // restore puts saved units back as they were, links and counts included, and returns those that have, or may have, a process.
 func (g *graph) restore(st *savedState, c monoClock) []*unit {
@@ -1733,7 +1725,7 @@ func (s *supervisor) saveRings() (int, error) {
 	end := time.Now().Add(time.Second)
 	for _, n := range s.logs.names() {
 		for _, l := range s.logs.snapshot(n) {
-			b = appendRecord(b, append([]byte{'l'}, stateText(&l)...))
+			b = appendRecord(b, appendJSON([]byte{'l'}, &l))
 		}
 		for _, e := range s.logs.readEnds(n) {
 			if len(e.Partial) > 0 {
@@ -1760,7 +1752,7 @@ func (s *supervisor) loadRings(fd int) map[string][]byte {
 		switch r[0] {
 		case 'l':
 			var l logLine
-			if readStateText(r[1:], &l) == nil {
+			if decodeJSON(r[1:], &l) == nil {
 				lines[l.Service] = append(lines[l.Service], l)
 			}
 		case 'p':
