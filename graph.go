@@ -1530,6 +1530,9 @@ func checkGraph(all map[string]*config) map[string]string {
 				bad[name] = fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)
 			}
 		}
+		if slices.Contains(d.Wants, name) {
+			bad[name] = fmt.Sprintf("dependency cycle: %s -> %s; take it out of wants", name, name)
+		}
 		if slices.Contains(d.Conflicts, name) {
 			bad[name] = fmt.Sprintf("%s conflicts with itself; remove it from conflicts", name)
 		}

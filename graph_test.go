@@ -48,6 +48,7 @@ func testUnit(line string) *config {
 	c.Service = serviceDef{Name: words[0], Exec: execDef{Argv: []string{"/bin/" + words[0]}}, Status: "start", Class: "user"}
 	c.Lifecycle = lifecycleDef{Restart: "on-failure", RestartDelay: time.Second, RestartDelayMax: time.Minute, StabilityPeriod: 10 * time.Second,
 		StartTimeout: 30 * time.Second, StopTimeout: 10 * time.Second, StopSignal: 15, SuccessCodes: []int{0}}
+	c.Logging = newConfig().Logging
 	c.path, c.persist = "/etc/zinit/services/"+words[0]+".toml", true
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")

@@ -39,6 +39,7 @@ type supervisor struct {
 	lives  map[uint64]*life // by generation
 
 	finished chan effect
+	do       func(*effect) // perform; tests put something else here
 
 	bootID      string
 	journal     *journal // nil: nothing is saved
@@ -98,6 +99,7 @@ func newSupervisor(opts serverOptions, mode string) *supervisor {
 	s.events.init()
 	s.hands.init()
 	s.spawner = newSpawner(s)
+	s.do = s.perform
 	return s
 }
 
@@ -130,13 +132,15 @@ func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 // slowTurn is when a turn of the loop is worth a line in the log.
 const slowTurn = 100 * time.Millisecond
 
-// run is the owner's loop: it returns never.
-func (s *supervisor) run() {
+// run is the owner's loop, until quit is closed; a nil quit never is.
+func (s *supervisor) run(quit <-chan struct{}) {
 	timer := time.NewTimer(time.Hour)
 	for {
 		select {
 		case <-s.events.wake:
 		case <-timer.C:
+		case <-quit:
+			return
 		}
 		now := time.Now()
 		next := s.turn(now)
@@ -175,7 +179,7 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		s.sendAcks()
 	}
 	for i := range work {
-		s.perform(&work[i])
+		s.do(&work[i])
 	}
 	return next
 }
@@ -449,7 +453,7 @@ func serverMain(opts serverOptions) int {
 	if st != nil {
 		s.adoptAll(st, h)
 	}
-	background("supervisor", s.run)
+	background("supervisor", func() { s.run(nil) })
 	background("hands", s.work)
 	s.procs.run()
 	var r *rpcServer

@@ -1,0 +1,153 @@
+// supervisor_test.go runs the real loop with nothing behind it, in time that costs nothing, and holds the saved state against what it came from.
+
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stageLoop starts the real loop of a supervisor whose effects go to do. It must be called in a bubble; quit ends it.
+func stageLoop(do func(s *supervisor, e *effect)) (s *supervisor, quit chan struct{}) {
+	s = newSupervisor(serverOptions{shutdownTimeout: 30 * time.Second}, "standalone")
+	s.logs = &logHub{}
+	s.do = func(e *effect) { do(s, e) }
+	quit = make(chan struct{})
+	go s.run(quit)
+	return s, quit
+}
+
+// TestLoopBacksOff lets a service crash for ten minutes: the loop wakes exactly when a restart is due, and never in between.
+func TestLoopBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var starts []string
+		s, quit := stageLoop(func(s *supervisor, e *effect) {
+			switch e.kind {
+			case effectSpawn:
+				starts = append(starts, time.Since(begun).String())
+				s.submit(event{kind: eventSpawned, name: e.name, gen: e.gen, pid: 7})
+				s.submit(event{kind: eventExited, name: e.name, gen: e.gen, exit: exit{Known: true, Code: 1}})
+			case effectReply:
+				e.ticket.done <- reply{e.answer, e.err}
+			}
+		})
+		defer close(quit)
+		if _, err := s.ask(event{kind: eventPut, cfg: testUnit("web delay=1s delay_max=60s")}, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute) // of the bubble: no time passes outside
+		synctest.Wait()
+		got := strings.Join(starts, " ")
+		want := "0s 1s 3s 7s 15s 31s 1m3s 2m3s 3m3s 4m3s 5m3s 6m3s 7m3s 8m3s 9m3s"
+		if got != want {
+			t.Errorf("starts at %s, want %s", got, want)
+		}
+	})
+}
+
+// TestLoopTimesOut has a request wait for a state that does not come: it is refused when its time is over, and one whose client leaves is forgotten.
+func TestLoopTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, quit := stageLoop(func(s *supervisor, e *effect) {
+			switch e.kind {
+			case effectSpawn:
+				s.submit(event{kind: eventSpawned, name: e.name, gen: e.gen, pid: 7})
+			case effectCheck:
+				s.submit(event{kind: eventHealth, name: e.name, gen: e.gen, text: "connection refused"})
+			case effectReply:
+				e.ticket.done <- reply{e.answer, e.err}
+			}
+		})
+		defer close(quit)
+		if _, err := s.ask(event{kind: eventPut, cfg: testUnit("web health=10s start_timeout=0s")}, nil); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, err := s.ask(event{kind: eventWait, name: "web", until: "running", timeout: 90 * time.Second}, nil)
+		if err == nil || !strings.Contains(err.Error(), "web is still starting after 1m30s") || time.Since(begun) != 90*time.Second {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		cancel := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(cancel) })
+		if _, err := s.ask(event{kind: eventWait, name: "web", until: "running"}, cancel); err == nil {
+			t.Error("a cancelled wait has an answer")
+		}
+		synctest.Wait()
+		s.view(func(g *graph, _ time.Time) {
+			if n := len(g.unit("web").waiters); n != 0 {
+				t.Errorf("%d requests are left behind", n)
+			}
+		})
+	})
+}
+
+// TestSavedState saves random graphs and reads them back: what comes back is what was there, also after many turns, and after a cut.
+func TestSavedState(t *testing.T) {
+	for seed := int64(1); seed <= 30; seed++ {
+		w := newWorld(seed)
+		for range 200 {
+			w.randomStep()
+		}
+		s := newSupervisor(serverOptions{}, "standalone")
+		s.logs = &logHub{}
+		s.g = w.g
+		file, err := os.Create(filepath.Join(t.TempDir(), "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		s.journal, s.unsaved = newJournal(int(file.Fd())), true
+		s.save()
+		for range 20 {
+			w.randomStep()
+			s.save()
+		}
+		if s.unsaved {
+			t.Fatal("the state was not saved")
+		}
+		check := func(what string) {
+			t.Helper()
+			records, err := newJournal(int(file.Fd())).read()
+			if err != nil {
+				t.Fatalf("seed %d, %s: %v", seed, what, err)
+			}
+			st, err := readState(records)
+			if err != nil {
+				t.Fatalf("seed %d, %s: %v", seed, what, err)
+			}
+			g := newGraph(time.Minute)
+			g.restore(st, clockNow())
+			if got, want := describe(g), describe(w.g); got != want {
+				t.Errorf("seed %d, %s:\n%s\nwant\n%s", seed, what, got, want)
+			}
+		}
+		check("as written")
+		if _, err := file.WriteAt([]byte("half a record, cut by a kill"), s.journal.end); err != nil {
+			t.Fatal(err)
+		}
+		check("with a cut record behind")
+	}
+}
+
+// describe writes down what of a graph must survive.
+func describe(g *graph) string {
+	var b strings.Builder
+	for _, n := range g.names() {
+		u := g.units[n]
+		fmt.Fprintf(&b, "%s %s up=%v leave=%d gen=%d pid=%d again=%v forced=%v itself=%v tries=%d restarts=%d pending=%v live=%d/%d checks=%d face=%+v %v %v",
+			n, u.state, u.up, u.leave, u.gen, u.pid, u.again, u.forced, u.byItself, u.tries, u.restartCount, u.pending, u.liveRequiring, u.liveAfter, u.health.checks, u.face.live, u.cfg.Dependencies, u.next != nil)
+		if u.reason != nil {
+			b.WriteString(" " + u.reason.String())
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
