@@ -1772,6 +1772,7 @@ func (g *graph) remove(u *unit) {
 // replaceConfig gives a unit another configuration: at once when it has no process, else from its next start.
 func (g *graph) replaceConfig(u *unit, c *config) {
 	u.next = c
+	g.mark(u)
 	if !u.state.live() || u.cfg.Kind == "target" && c.Kind == "target" {
 		g.adoptConfig(u)
 	}
@@ -1850,6 +1851,8 @@ func (g *graph) put(ev event) {
 		g.afterPut(u, ev)
 	} else {
 		u.newest().persist = ev.cfg.persist
+		u.savedCfg = nil
+		g.mark(u)
 		g.afterPut(u, ev)
 	}
 	g.settleAll()
@@ -1921,7 +1924,7 @@ func (g *graph) reload(ev event) {
 			fresh = append(fresh, g.add(c))
 			r.Added = append(r.Added, c.Service.Name)
 		case u.newest().same(c):
-			u.newest().path, u.newest().persist, u.newest().system = c.path, c.persist, c.system
+			u.adoptPlace(c, g)
 			r.Unchanged = append(r.Unchanged, u.name)
 		default:
 			g.replaceConfig(u, c)
@@ -1945,6 +1948,17 @@ func (g *graph) reload(ev event) {
 	}
 	g.settleAll()
 	g.answer(ev.to, answer{Reload: r})
+}
+
+// adoptPlace notes where the unchanged configuration of a unit stands now.
+func (u *unit) adoptPlace(c *config, g *graph) {
+	n := u.newest()
+	if n.path == c.path && n.persist == c.persist && n.system == c.system {
+		return
+	}
+	n.path, n.persist, n.system = c.path, c.persist, c.system
+	u.savedCfg = nil
+	g.mark(u)
 }
 
 // accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
