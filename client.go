@@ -1072,42 +1072,14 @@ func (c *cli) textOf(method string, p params) int {
 }
 
 func cmdWhy(c *cli) int {
-	type answer struct {
-		Name, State, Text string
-		Reasons           []whyReason
-	}
 	return c.blocks(c.args, "service.why", func(name string, r rawJSON) int {
-		var a answer
+		var a struct{ Text string }
 		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
 		}
 		c.printText(a.Text)
-		for _, w := range a.Reasons {
-			if advice := remedy(w); advice != "" {
-				fmt.Fprintln(c.out, c.paint(styleBold, c.fit(visible("to do: "+advice))))
-			}
-		}
 		return exitDone
 	})
-}
-
-// remedy is what a person can do about one root cause, or "" when it is only a link of the chain or goes away by itself.
-func remedy(w whyReason) string {
-	switch w.Type {
-	case "missing":
-		return "add " + w.Service + " (zinit add FILE), or take it out of what requires it"
-	case "conflicts":
-		return "zinit stop " + w.Service
-	case "wish":
-		return "zinit start " + w.Service
-	case "failed":
-		return "zinit logs " + w.Service + ", then zinit restart " + w.Service
-	case "port":
-		return "end the program that holds the port, or change `ports` of " + w.Service
-	case "process_filter":
-		return "end that process, or set `kill_others = true` in " + w.Service
-	}
-	return ""
 }
 
 func cmdHealth(c *cli) int {

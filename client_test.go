@@ -465,13 +465,12 @@ func TestMonitor(t *testing.T) {
 	expect(t, "json", s.via(t, "monitor", "--json").out, event+"\n")
 }
 
-func TestWhySaysWhatToDo(t *testing.T) {
+func TestWhyPrintsTheTextOfTheServer(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.why": `{"name":"web","state":"blocked","blocked":true,"text":"web is blocked\n  requires db: failed (exit code 1)",` +
 		`"reasons":[{"type":"requires","service":"db","state":"failed","detail":""},{"type":"failed","service":"db","state":"failed","detail":"exit code 1"}]}`})
 	expect(t, "why", s.via(t, "why", "web").exits(t, exitDone).out, `
 web is blocked
   requires db: failed (exit code 1)
-to do: zinit logs db, then zinit restart db
 `)
 }
 

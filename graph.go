@@ -2344,6 +2344,10 @@ func (x *explainer) failed(u *unit, now time.Time, depth int) {
 		in := span(u.restartDue.Sub(now))
 		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
+		if r.Type == "spawn_error" {
+			x.suggest("mend exec, dir or user of %s, then zinit reload", u.name)
+			return
+		}
 		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
 		return
 	case !u.up:
