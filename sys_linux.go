@@ -27,6 +27,7 @@ const logSplices = true
 const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
 // logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
+// Where that is not permitted it stays ours: the service may still write to it, or cannot become that user anyway and the spawn says so.
 func logNewPipe(uid, gid int) (r, w int, err error) {
 	var fds [2]int
 	if err = unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
@@ -34,7 +35,9 @@ func logNewPipe(uid, gid int) (r, w int, err error) {
 	}
 	r, w = fds[0], fds[1]
 	if err = logSetNonblock(r); err == nil && (uid >= 0 || gid >= 0) {
-		err = os.NewSyscallError("fchown of a log pipe", unix.Fchown(w, uid, gid))
+		if err = os.NewSyscallError("fchown of a log pipe", unix.Fchown(w, uid, gid)); errors.Is(err, unix.EPERM) {
+			err = nil
+		}
 	}
 	if err != nil {
 		unix.Close(r)
