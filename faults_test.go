@@ -268,7 +268,7 @@ func TestRow05_RunningAwayDoesNotHelp(t *testing.T) {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	deaf := "ignore=TERM,ignore=HUP,ignore=INT,block"
 	unharmed(t, map[string]string{
-		"parent": playing(waiting, "fork=touch="+at("fork")+","+deaf, "setsid=touch="+at("setsid")+","+deaf, "runaway=touch="+at("runaway")+","+deaf, "block"),
+		"parent": playing(waiting+"[lifecycle]\nstop_timeout_ms = 200\n", "fork=touch="+at("fork")+","+deaf, "setsid=touch="+at("setsid")+","+deaf, "runaway=touch="+at("runaway")+","+deaf, "block"),
 		"leader": playing(waiting+once, "setsid=touch="+at("left")+","+deaf, "await="+at("left"), "exit=0"),
 		"orphan": playing(waiting, "runaway=sleep=20", "runaway=sleep=30", "block"),
 	}, func(s *server) {
@@ -777,6 +777,18 @@ func TestClientsThatVanish(t *testing.T) {
 		gone.Close()
 		eventually(t, "slow is deleted", func() bool { return !strings.Contains(s.ok("call", "service.list"), "slow") })
 	})
+}
+
+// TestTheFirstClientFindsAllServices: whoever connects as soon as the socket is there is not told that a service does not exist.
+func TestTheFirstClientFindsAllServices(t *testing.T) {
+	services := map[string]string{}
+	for n := range 500 {
+		services[fmt.Sprintf("s%03d", n)] = "[service]\nexec = \"sleep 1\"\n" + waiting
+	}
+	s := startServer(t, services)
+	if got := strings.Count(string(s.dial().call("service.list", "[]")), ","); got != len(services)-1 {
+		t.Errorf("the first client sees %d services of %d", got+1, len(services))
+	}
 }
 
 func TestRow14_NobodyReadsTheServersOutput(t *testing.T) {
