@@ -20,6 +20,7 @@ import (
 //
 //	print=TEXT      a line to stdout                     eprint=TEXT    a line to stderr
 //	write=TEXT      to stdout without a newline          lines=N        the lines 1 … N to stdout
+//	flood=N         N bytes to stdout without a newline
 //	fill            print lines for ever                 pid            print our pid
 //	exit=CODE       end with that code                   die=SIGNAL     end by that signal (number or name without SIG)
 //	sleep=MS        wait                                 block          wait for ever (signals keep their effect)
@@ -84,6 +85,11 @@ func childSays(verb, arg string) bool {
 	case "lines":
 		for i := range number(arg) {
 			fmt.Println(i + 1)
+		}
+	case "flood":
+		block := []byte(strings.Repeat("x", 1<<20))
+		for n := number(arg); n > 0; n -= len(block) {
+			_, _ = os.Stdout.Write(block[:min(n, len(block))])
 		}
 	case "fill":
 		block := []byte(strings.Repeat("the quick brown fox jumps over the lazy dog\n", 1000))

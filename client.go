@@ -283,6 +283,10 @@ func (c *cli) hintName(name, said string) {
 func (c *cli) names(words []string) ([]string, int) {
 	var all, names []string
 	for _, w := range words {
+		if w == "" {
+			errorf("a service name is empty")
+			return nil, exitUsage
+		}
 		if !strings.ContainsAny(w, "*?[") {
 			names = append(names, w)
 			continue

@@ -2646,6 +2646,14 @@ func visible(s string) string {
 	return b.String()
 }
 
+// shortened shows foreign text in an error: visible, quoted and not long.
+func shortened(s string) string {
+	if len(s) > 64 {
+		s = strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return strconv.Quote(visible(s))
+}
+
 // shorten keeps a message readable when what it is about is long.
 func shorten(s string) string {
 	const most = 80

@@ -389,7 +389,7 @@ func (g *graph) one(ev event) {
 }
 
 func (g *graph) unknown(name string) *refusal {
-	r := refuse("service_not_found", "no service %s", visible(name))
+	r := refuse("service_not_found", "no service %s", shortened(name))
 	if near := nearest(name, g.names()); near != "" {
 		r.text += "; did you mean " + near + "?"
 		r.names = []string{near}
@@ -1916,7 +1916,7 @@ func (g *graph) reload(ev event) {
 	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},
 		Errors: append([]problem{}, ev.load.errors...), Warnings: append([]problem{}, ev.load.warnings...)}
 	accepted := g.accept(ev.load, r)
-	var fresh, changed []*unit
+	var fresh, changed []*unit // changed: with a configuration that is not in force yet, by this reload or one before
 	for _, c := range accepted {
 		u := g.units[c.Service.Name]
 		switch {
@@ -1926,6 +1926,9 @@ func (g *graph) reload(ev event) {
 		case u.newest().same(c):
 			u.adoptPlace(c, g)
 			r.Unchanged = append(r.Unchanged, u.name)
+			if u.next != nil {
+				changed = append(changed, u)
+			}
 		default:
 			g.replaceConfig(u, c)
 			changed = append(changed, u)

@@ -21,12 +21,14 @@ import (
 
 // server is a running `zinit server` with its own directories.
 type server struct {
-	t      *testing.T
-	dir    string
-	socket string
-	cmd    *exec.Cmd
-	out    *os.File
-	ended  chan error
+	t       *testing.T
+	dir     string
+	socket  string
+	cmd     *exec.Cmd
+	out     *os.File
+	ended   chan error
+	dialed  []net.Conn      // raw connections
+	prepare func(*exec.Cmd) // changes how the server is run; may be nil
 }
 
 // startServer runs the program on services written as NAME -> text, and waits until it answers. It is killed at the end of the test.
@@ -68,6 +70,9 @@ func (s *server) run(args ...string) {
 	s.cmd = exec.Command(zinitBinary(s.t), append([]string{"server", "--socket", s.socket, "--config-dir", filepath.Join(s.dir, "services")}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	if s.prepare != nil {
+		s.prepare(s.cmd)
+	}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -1033,6 +1033,7 @@ func (lp *logPipes) drain() {
 		}
 		if f := p.svc.sinks.Load().file; f != nil {
 			f.flush(time.Until(end))
+			f.rest()
 		}
 		return
 	}
@@ -1284,6 +1285,7 @@ type logFile struct {
 
 	mu         sync.Mutex
 	refs       int
+	resting    bool // close the file when there is nothing to write
 	maxSize    int64
 	keep       int
 	raw        bool
@@ -1451,9 +1453,9 @@ func (f *logFile) work(gen int) {
 		if len(queue) == 0 && p == nil {
 			f.running = false
 			f.watch.Stop()
-			if f.refs == 0 && usable && f.file != nil {
+			if (f.refs == 0 || f.resting) && usable && f.file != nil {
 				f.file.Close()
-				f.file = nil
+				f.file, f.resting = nil, false
 			}
 			f.mu.Unlock()
 			return
@@ -1563,6 +1565,14 @@ func (f *logFile) flush(limit time.Duration) {
 	case <-w.done:
 	case <-wait.C:
 	}
+}
+
+// rest has the file closed when all is written: its service has ended, and what runs no more holds no file system busy. The next line opens it again.
+func (f *logFile) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resting = true
+	f.kick()
 }
 
 // pump moves one batch of a lent pipe into the file, and into the ring. more: the pipe may not be empty, and is still ours.

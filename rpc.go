@@ -962,14 +962,6 @@ func (c *rpcConn) finish(q *rpcCall, batch *rpcBatch) {
 	})
 }
 
-// shortened shows foreign text in an error: visible, quoted and not long.
-func shortened(s string) string {
-	if len(s) > 64 {
-		s = strings.ToValidUTF8(s[:64], "") + "…"
-	}
-	return strconv.Quote(visible(s))
-}
-
 func appendID(b, id []byte) []byte {
 	b = append(b, `{"jsonrpc":"2.0","id":`...)
 	if id == nil {

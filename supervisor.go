@@ -415,6 +415,9 @@ func (s *supervisor) complain(r *reloadResult) {
 	}
 }
 
+// loadPatience is how long clients wait in the queue of the socket for the first load, so that the first one already finds every service.
+const loadPatience = 2 * time.Second
+
 // serverMain is `zinit server`: the daemon, until a signal, a client or the keeper ends it. It returns the exit code.
 func serverMain(opts serverOptions) int {
 	if opts.checkState {
@@ -456,12 +459,17 @@ func serverMain(opts serverOptions) int {
 	background("supervisor", func() { s.run(nil) })
 	background("hands", s.work)
 	s.procs.run()
+	loaded := s.begin(st, h)
 	var r *rpcServer
 	if door != nil {
+		select {
+		case <-loaded:
+		case <-time.After(loadPatience):
+			logf(logWarn, "the services directory does not answer; clients are served without what is in it")
+		}
 		r = serveRPC(s, door)
 		logf(logInfo, "zinit %s is listening on %s", version, s.opts.socket)
 	}
-	s.begin(st, h)
 	e := s.waitForEnd(sigs)
 	if r != nil {
 		r.close()
@@ -583,8 +591,9 @@ func (s *supervisor) takeRings(fds []int) {
 	s.partial = s.loadRings(fd)
 }
 
-// begin starts what is to be started, or lets what was adopted go on.
-func (s *supervisor) begin(st *savedState, h handed) {
+// begin starts what is to be started, or lets what was adopted go on. What it returns is closed when the services are loaded.
+func (s *supervisor) begin(st *savedState, h handed) <-chan struct{} {
+	loaded := make(chan struct{})
 	if s.withCmd {
 		s.view(func(g *graph, _ time.Time) {
 			g.main = mainName
@@ -605,11 +614,13 @@ func (s *supervisor) begin(st *savedState, h handed) {
 		s.keeper.send(packet{op: opLive})
 	}
 	if st == nil || s.keeper == nil {
-		background("boot", s.boot)
-		return
+		background("boot", func() { s.boot(); close(loaded) })
+		return loaded
 	}
 	s.booted.Store(true)
 	s.submit(event{kind: eventCancel})
+	close(loaded)
+	return loaded
 }
 
 // waitForMain starts CMD once nothing that is wanted is on its way any more, at the latest after --cmd-wait-ms.

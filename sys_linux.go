@@ -26,6 +26,18 @@ const logSplices = true
 
 const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
+// logGive makes uid and gid (-1: leave) own the write end of a pipe, so that they may open /dev/stdout again. Where that is not
+// permitted it stays ours: the service may still write to it, or cannot become that user anyway and the spawn says so.
+func logGive(w, uid, gid int) error {
+	if uid < 0 && gid < 0 {
+		return nil
+	}
+	if err := unix.Fchown(w, uid, gid); err != unix.EPERM {
+		return os.NewSyscallError("fchown of a log pipe", err)
+	}
+	return nil
+}
+
 // logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
 func logNewPipe(uid, gid int) (r, w int, err error) {
 	var fds [2]int
@@ -33,8 +45,8 @@ func logNewPipe(uid, gid int) (r, w int, err error) {
 		return -1, -1, os.NewSyscallError("pipe2", err)
 	}
 	r, w = fds[0], fds[1]
-	if err = logSetNonblock(r); err == nil && (uid >= 0 || gid >= 0) {
-		err = os.NewSyscallError("fchown of a log pipe", unix.Fchown(w, uid, gid))
+	if err = logSetNonblock(r); err == nil {
+		err = logGive(w, uid, gid)
 	}
 	if err != nil {
 		unix.Close(r)
@@ -1219,8 +1231,8 @@ func sysNewFifo(path string, uid, gid int) (r, w int, err error) {
 	if r, err = sysOpenFifo(path); err != nil {
 		return -1, -1, err
 	}
-	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil && (uid >= 0 || gid >= 0) {
-		err = unix.Fchown(w, uid, gid)
+	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
+		err = logGive(w, uid, gid)
 	}
 	if err != nil {
 		unix.Close(r)

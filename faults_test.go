@@ -1,0 +1,1083 @@
+// faults_test.go does to the real program what goes wrong in real life, from the outside, and sees that only the one who caused it feels it.
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// playing is the file of a service that obeys words (see childArgv). more goes behind exec: keys of [service] first, then sections.
+func playing(more string, words ...string) string { return "[service]\n" + execOf(words...) + more }
+
+func execOf(words ...string) string {
+	argv, _ := json.Marshal(childArgv(words...))
+	return "exec = " + string(argv) + "\n"
+}
+
+const (
+	waiting = "status = \"stop\"\n" // the test starts it
+	once    = "[lifecycle]\nrestart = \"never\"\n"
+)
+
+// dial is one raw connection to the server.
+func (s *server) dial() *testClient {
+	s.t.Helper()
+	conn, err := net.Dial("unix", s.socket)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	s.dialed = append(s.dialed, conn)
+	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	return &testClient{conn, bufio.NewReader(conn), s.t}
+}
+
+// holdings is what a server has in its hands. Threads are not counted: the runtime keeps those that it once made.
+type holdings struct{ fds, goroutines, children, zombies, files int }
+
+// holds looks at the server over one connection, which counts too.
+func (s *server) holds(c *testClient) holdings {
+	s.t.Helper()
+	var h holdings
+	var state struct{ Text string }
+	if err := json.Unmarshal(c.call("debug.state", "[]"), &state); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(state.Text[strings.LastIndex(state.Text[:strings.Index(state.Text, " goroutines")], "\n")+1:], "%d goroutines", &h.goroutines); err != nil {
+		s.t.Fatalf("%v in %s", err, state.Text)
+	}
+	pid := s.cmd.Process.Pid
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	h.fds = len(fds)
+	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Name() == "services" {
+			return filepath.SkipDir
+		}
+		h.files++
+		return nil
+	})
+	for _, child := range sysChildren(nil, pid) {
+		h.children++
+		if st, err := readStat(child); err == nil && st.dead() {
+			h.zombies++
+		}
+	}
+	return h
+}
+
+// unharmed runs a fault on a server that also runs `bystander`. Afterwards the bystander must have its pid, and the server, once
+// everything else is stopped, hold no more than before.
+func unharmed(t *testing.T, services map[string]string, fault func(s *server)) {
+	t.Helper()
+	all := map[string]string{"bystander": playing("", "print=here", "block")}
+	for name, text := range services {
+		all[name] = text
+	}
+	unharmedServer(startServer(t, all), fault)
+}
+
+func unharmedServer(s *server, fault func(s *server)) {
+	t := s.t
+	t.Helper()
+	s.is("running", "bystander")
+	c, pid := s.dial(), s.status("bystander").PID
+	before, same := s.holds(c), 0
+	eventually(t, "the server is at rest", func() bool {
+		now := s.holds(c)
+		if same++; now != before {
+			before, same = now, 0
+		}
+		return same == 20
+	})
+	s.dialed = nil
+	fault(s)
+	for _, conn := range s.dialed {
+		conn.Close()
+	}
+	for line := range strings.Lines(s.ok("--json", "list")) {
+		var list []serviceStatusFull
+		if err := json.Unmarshal([]byte(line), &list); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		for _, st := range list {
+			if st.Name != "bystander" {
+				s.ok("stop", st.Name, "--wait")
+			}
+		}
+	}
+	if now := s.status("bystander"); now.PID != pid || now.State != "running" {
+		t.Errorf("the bystander was %d, and is %+v", pid, now)
+	}
+	var after holdings
+	end := time.Now().Add(10 * time.Second)
+	for tick := time.NewTicker(5 * time.Millisecond); time.Now().Before(end); <-tick.C {
+		if after = s.holds(c); after.fds <= before.fds && after.goroutines <= before.goroutines && after.children <= before.children && after.zombies == 0 && after.files <= before.files {
+			return
+		}
+	}
+	fds, _ := exec.Command("ls", "-l", fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)).Output()
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // its log gets the stacks of all goroutines
+	t.Errorf("the server held %+v before, %+v after\n%s", before, after, fds)
+}
+
+// says fails the test unless text has all of these.
+func says(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("no %q in\n%s", w, text)
+		}
+	}
+}
+
+func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
+	sleeps := func(deps string) string { return playing("[dependencies]\n"+deps+"\n", "block") }
+	unharmed(t, map[string]string{
+		"typo":   "[service]\nexec = \"sleep 1\"\nrestat = \"always\"\n",
+		"syntax": "[service\nexec = 1",
+		"types":  "[service]\nexec = 5\noneshot = \"yes\"\n",
+		"empty":  "",
+		"binary": "\x00\x01\xff\xfe",
+		"a":      sleeps(`requires = ["b"]`),
+		"b":      sleeps(`after = ["c"]`),
+		"c":      sleeps(`requires = ["a"]`),
+		"self":   sleeps(`after = ["self"]`),
+		"torn":   sleeps("requires = [\"bystander\"]\nconflicts = [\"bystander\"]"),
+		"orphan": sleeps(`requires = ["nowhere"]`),
+		"leans":  sleeps(`requires = ["bystander"]`),
+		"a b":    playing("", "block"),
+	}, func(s *server) {
+		s.is("running", "leans")
+		if got := s.ok("call", "service.list"); strings.Join(strings.Fields(got), "") != `["bystander","leans","orphan"]` {
+			t.Errorf("loaded: %s", got)
+		}
+		out, code := s.zinit("check", filepath.Join(s.dir, "services"))
+		if code != 1 {
+			t.Errorf("check: exit code %d", code)
+		}
+		reload, code := s.zinit("reload")
+		if code != 1 {
+			t.Errorf("reload: exit code %d", code)
+		}
+		log, _ := os.ReadFile(filepath.Join(s.dir, "server.log"))
+		for who, text := range map[string]string{"check": out, "reload": reload, "the log": string(log)} {
+			t.Log(who)
+			says(t, text, "typo.toml:3:1: unknown key `restat`; did you mean `restart`?", "syntax.toml:1:", "types.toml:2:", "types.toml:3:",
+				"empty.toml:1:1:", "binary.toml:1:", "a.toml:", "b.toml:", "c.toml:", "a -> b -> c -> a", "self -> self", "torn.toml:", "a b.toml:")
+		}
+		out, code = s.zinit("why", "orphan")
+		says(t, out, "nowhere")
+		if st := s.status("orphan"); code != 0 || st.State != "failed" || st.Reason == nil || st.Reason.Type != "missing_dependency" {
+			t.Errorf("orphan: %+v", st)
+		}
+		cycle := `{"config":{"service":{"name":"bystander","exec":"sleep 1"},"dependencies":{"requires":["leans"]}}}`
+		if _, fail := s.dial().try("service.set", cycle); fail == nil || fail.Code != -32010 || !strings.Contains(fail.Message, "bystander -> leans -> bystander") {
+			t.Errorf("set that closes a cycle: %+v", fail)
+		}
+		for _, name := range []string{"typo", "syntax", "types", "empty", "binary", "a", "b", "c", "self", "torn", "a b"} {
+			os.Remove(filepath.Join(s.dir, "services", name+".toml"))
+		}
+		s.ok("reload")
+	})
+}
+
+func TestRow07_WhatCannotStartSaysWhy(t *testing.T) {
+	unharmed(t, nil, func(s *server) {
+		script := filepath.Join(shortDir(t), "script")
+		if err := os.WriteFile(script, []byte("#!/no/interpreter\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for what, c := range map[string]struct{ text, want string }{
+			"program":     {`exec = "/no/such/program"`, "/no/such/program does not exist"},
+			"path":        {`exec = "no-such-program"`, "no-such-program was not found in PATH"},
+			"interpreter": {fmt.Sprintf("exec = %q", script), "needs the interpreter /no/interpreter"},
+			"directory":   {execOf("block") + `dir = "/no/such/dir"`, "dir /no/such/dir does not exist"},
+			"user":        {execOf("block") + `user = "nobody-at-all"`, `user "nobody-at-all"`},
+			"group":       {execOf("block") + `group = "nobody-at-all"`, `group "nobody-at-all"`},
+			"env-file":    {execOf("block") + `env_file = "/no/such.env"`, "/no/such.env"},
+		} {
+			s.write(what, "[service]\n"+waiting+c.text+"\n"+once)
+			s.ok("reload")
+			if out, code := s.zinit("start", what, "--wait"); code != 3 {
+				t.Errorf("%s: exit code %d\n%s", what, code, out)
+			} else {
+				says(t, out, what+" is failed", c.want, "zinit why "+what)
+			}
+			if st := s.status(what); st.State != "failed" || st.PID != 0 || st.Reason == nil || st.Reason.Type != "spawn_error" {
+				t.Errorf("%s: %+v", what, st)
+			}
+			out := s.ok("why", what)
+			says(t, out, c.want)
+		}
+	})
+}
+
+// TestRow47_48_49_EmptyRoot runs the server in a directory that holds nothing but the program: no shell, /dev, /proc, /etc, /tmp.
+func TestRow47_48_49_EmptyRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "chroot needs root")
+	}
+	s := &server{t: t, dir: shortDir(t)}
+	s.socket = filepath.Join(s.dir, "s.sock")
+	program, err := os.ReadFile(zinitBinary(t))
+	if err := errors.Join(err, os.Mkdir(filepath.Join(s.dir, "services"), 0o755), os.WriteFile(filepath.Join(s.dir, "zinit"), program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	s.write("plain", "[service]\nexec = [\"/zinit\", \"server\", \"--socket\", \"/other.sock\", \"--config-dir\", \"/none\"]\nuser = 12345\ngroup = 12345\n")
+	s.write("root", "[service]\nexec = \"/zinit server --socket /other.sock --config-dir /none\"\n")
+	s.write("shell", "[service]\nexec = \"echo hello | cat\"\n"+once)
+	s.write("named", "[service]\nexec = \"/zinit version\"\nuser = \"www\"\n"+once)
+	s.prepare = func(cmd *exec.Cmd) {
+		cmd.Path, cmd.Args = "/zinit", []string{"zinit", "server", "--socket", "/s.sock", "--config-dir", "/services"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: s.dir}
+		cmd.Dir = "/"
+	}
+	s.run()
+	s.is("running", "root")
+	s.is("failed", "shell", "named")
+	says(t, s.status("shell").Reason.String(), "needs a shell (echo hello | cat)", "/bin/sh", `exec = ["/path/to/program", "argument"]`)
+	says(t, s.status("named").Reason.String(), `user "www"`)
+	eventually(t, "a numeric user starts without /etc/passwd", func() bool { return s.status("plain").RestartCount > 0 || s.status("plain").State == "running" })
+	pid := s.status("root").PID
+	s.ok("stop", "root", "--wait")
+	if alive(pid) {
+		t.Error("root is stopped, its process lives")
+	}
+	s.stop(20 * time.Second)
+}
+
+// TestRow05_RunningAwayDoesNotHelp: what a service leaves behind is ended with it, also when it is a stranger by then.
+func TestRow05_RunningAwayDoesNotHelp(t *testing.T) {
+	dir := shortDir(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	deaf := "ignore=TERM,ignore=HUP,ignore=INT,block"
+	unharmed(t, map[string]string{
+		"parent": playing(waiting+"[lifecycle]\nstop_timeout_ms = 200\n", "fork=touch="+at("fork")+","+deaf, "setsid=touch="+at("setsid")+","+deaf, "runaway=touch="+at("runaway")+","+deaf, "block"),
+		"leader": playing(waiting+once, "setsid=touch="+at("left")+","+deaf, "await="+at("left"), "exit=0"),
+		"orphan": playing(waiting, "runaway=sleep=20", "runaway=sleep=30", "block"),
+	}, func(s *server) {
+		s.ok("start", "parent", "leader", "orphan")
+		for _, name := range []string{"fork", "setsid", "runaway"} {
+			eventually(t, name+" runs", func() bool { _, err := os.Stat(at(name)); return err == nil })
+		}
+		s.is("exited", "leader")
+		s.ok("stop", "parent", "--wait")
+		for _, name := range []string{"fork", "setsid", "runaway", "left"} {
+			text, err := os.ReadFile(at(name))
+			pid, _ := strconv.Atoi(string(text))
+			if err != nil || pid == 0 || alive(pid) {
+				t.Errorf("%s: process %d, alive: %v, %v", name, pid, alive(pid), err)
+			}
+		}
+	})
+}
+
+func TestRow19_DeafToSIGTERM(t *testing.T) {
+	unharmed(t, map[string]string{
+		"deaf":  playing(waiting+"[lifecycle]\nstop_timeout_ms = 100\n", "ignore=TERM", "print=ready", "fork=ignore=TERM,block", "block"),
+		"other": playing(waiting+"[lifecycle]\nstop_signal = \"USR1\"\n", "ignore=TERM", "on=USR1:0", "print=ready", "block"),
+	}, func(s *server) {
+		s.ok("start", "deaf", "other", "--wait")
+		for _, name := range []string{"deaf", "other"} {
+			eventually(t, name+" is ready", func() bool { return strings.Contains(s.ok("logs", name), "ready") })
+		}
+		pid := s.status("deaf").PID
+		out, code := s.zinit("stop", "deaf", "--wait")
+		if st := s.status("deaf"); code != 0 || alive(pid) || st.State != "failed" || st.Reason.Type != "stop_timeout" || st.RestartInMS != nil {
+			t.Errorf("deaf: exit code %d, %+v\n%s", code, st, out)
+		}
+		s.ok("stop", "other", "--wait")
+		s.is("exited", "other")
+	})
+}
+
+func TestRow10_AServiceThatNeverStopsPrinting(t *testing.T) {
+	unharmed(t, map[string]string{
+		"fire":  playing(waiting, "fill"),
+		"quiet": playing(waiting+once, "sleep=50", "print=still here", "exit=0"),
+	}, func(s *server) {
+		s.ok("start", "fire", "--wait")
+		eventually(t, "it fills its pipe", func() bool { return strings.Contains(s.ok("logs", "fire"), "lazy dog") })
+		s.ok("start", "quiet", "--wait")
+		s.is("exited", "quiet")
+		says(t, s.ok("logs", "quiet"), "still here")
+		c, began := s.dial(), time.Now()
+		for range 100 {
+			c.call("service.status", `["fire"]`)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("100 calls beside it took %v", took)
+		}
+		began = time.Now()
+		s.ok("stop", "fire", "--wait")
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("its stop took %v", took)
+		}
+	})
+}
+
+func TestRow11_HundredMegabytesOnOneLineFromAService(t *testing.T) {
+	file := filepath.Join(shortDir(t), "app.log")
+	unharmed(t, map[string]string{
+		"long": playing(waiting+once+fmt.Sprintf("[logging]\nfile = %q\nformat = \"time\"\nmax_size_bytes = 1000000\nkeep = 1\n", file), "flood=100000000", "print=", "print=the end", "exit=0"),
+	}, func(s *server) {
+		s.ok("start", "long")
+		s.is("exited", "long")
+		var lines []logLine
+		if err := json.Unmarshal(s.dial().call("logs.tail", `["long",1000]`), &lines); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(lines); n < 100 || lines[n-1].Text != "the end" {
+			t.Errorf("%d lines are kept", n)
+		}
+		for _, l := range lines {
+			if len(l.Text) > 16<<10 {
+				t.Fatalf("a line of %d bytes", len(l.Text))
+			}
+		}
+		if peak := memoryPeak(t, s.cmd.Process.Pid); peak > 48<<20 {
+			t.Errorf("the server took %d MB", peak>>20)
+		}
+	})
+}
+
+// memoryPeak is VmHWM of proc(5), in bytes.
+func memoryPeak(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kb, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kb << 10
+}
+
+// TestClosedOutputIsNoEnd: a service may close its output and live on; the server must neither take that for its end nor spin on it.
+func TestClosedOutputIsNoEnd(t *testing.T) {
+	unharmed(t, map[string]string{"mute": playing(waiting+once, "print=last words", "closeout", "sleep=500", "exit=0")}, func(s *server) {
+		busy := func() time.Duration {
+			st, err := readStat(s.cmd.Process.Pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st.CPU
+		}
+		c := s.dial()
+		before := busy()
+		c.call("service.start", `{"name":"mute","wait":true}`)
+		c.call("service.wait", `{"name":"mute","state":"exited","timeout_ms":20000}`)
+		if took := busy() - before; took > 250*time.Millisecond {
+			t.Errorf("the server was busy for %v of the half second", took)
+		}
+		says(t, s.ok("logs", "mute"), "last words")
+	})
+}
+
+func TestRow03_DyingWhileStarting(t *testing.T) {
+	never := "[health]\ntype = \"tcp\"\ntarget = \"127.0.0.1:1\"\n"
+	unharmed(t, map[string]string{
+		"exits":  playing(waiting+once+never, "exit=3"),
+		"zero":   playing(waiting+once+never, "exit=0"),
+		"dies":   playing(waiting+once+never, "die=KILL"),
+		"slow":   playing(waiting+once+"start_timeout_ms = 100\n"+never, "block"),
+		"task":   playing(waiting+"oneshot = true\n"+once, "exit=7"),
+		"needs":  playing(waiting+"[dependencies]\nrequires = [\"task\"]\n", "block"),
+		"missed": playing(waiting+once, "exit=127"),
+	}, func(s *server) {
+		for name, want := range map[string]string{"exits": "exit code 3", "zero": "exit code 0", "dies": "SIGKILL", "slow": "start", "task": "exit code 7", "missed": "exit code 127"} {
+			if out, code := s.zinit("start", name, "--wait"); code != 3 && name != "missed" {
+				t.Errorf("%s: exit code %d\n%s", name, code, out)
+			}
+			s.is("failed", name)
+			says(t, s.status(name).Reason.String(), want)
+		}
+		if st := s.status("missed"); st.Reason.Type != "exit_code" {
+			t.Errorf("exit code 127 of the program itself is %+v", st.Reason)
+		}
+		s.zinit("start", "needs")
+		s.is("failed", "needs")
+		says(t, s.ok("why", "needs"), "task", "exit code 7")
+	})
+}
+
+func TestRow26_RestartLoops(t *testing.T) {
+	unharmed(t, map[string]string{
+		"for-ever": playing(waiting+"[lifecycle]\nrestart = \"always\"\nrestart_delay_ms = 0\n", "exit=0"),
+		"slower":   playing(waiting+"[lifecycle]\nrestart_delay_ms = 20\nrestart_delay_max_ms = 100000\n", "exit=1"),
+		"thrice":   playing(waiting+"[lifecycle]\nmax_restarts = 3\nrestart_delay_ms = 1\n", "print=run", "exit=1"),
+		"no-such":  "[service]\nexec = \"/no/such\"\n" + waiting + "[lifecycle]\nrestart_delay_ms = 1\nrestart_delay_max_ms = 2\n",
+	}, func(s *server) {
+		s.zinit("start", "for-ever", "slower", "thrice", "no-such")
+		eventually(t, "it restarts and restarts", func() bool { return s.status("for-ever").RestartCount > 50 && s.status("no-such").RestartCount > 50 })
+		eventually(t, "it waits longer each time", func() bool {
+			in := s.status("slower").RestartInMS
+			return in != nil && *in > 500
+		})
+		if n := s.status("slower").RestartCount; n > 8 {
+			t.Errorf("%d restarts before it waited half a second, the delays double from 20 ms", n)
+		}
+		eventually(t, "it failed for good", func() bool {
+			st := s.status("thrice")
+			return st.State == "failed" && st.RestartInMS == nil && st.RestartCount == 3
+		})
+		if runs := strings.Count(s.ok("logs", "thrice"), "run"); runs != 4 {
+			t.Errorf("max_restarts = 3 ran it %d times, want 4", runs)
+		}
+		s.ok("stop", "for-ever", "--wait")
+		st := s.status("for-ever")
+		if st.PID != 0 || st.RestartInMS != nil || st.Wish != "down" {
+			t.Errorf("stopped: %+v", st)
+		}
+	})
+}
+
+// TestRow25_StartAndStopFromFiftyConnections: the last wish wins, everyone is answered once, and no service ever has two processes:
+// each listens on a port of its own, so a second one would say that the address is in use.
+func TestRow25_StartAndStopFromFiftyConnections(t *testing.T) {
+	const clients = 50
+	words := []string{"start", "stop", "start", "stop", "restart", "stop", "start", "start", "stop", "stop"}
+	unharmed(t, map[string]string{
+		"quick":    playing(waiting+"[lifecycle]\nrestart_delay_ms = 1\n", "on=TERM:0", "listen="+strconv.Itoa(freePort(t)), "block"),
+		"stubborn": playing(waiting+"[lifecycle]\nrestart_delay_ms = 1\nstop_timeout_ms = 30\n", "ignore=TERM", "listen="+strconv.Itoa(freePort(t)), "block"),
+	}, func(s *server) {
+		var wg sync.WaitGroup
+		begin := make(chan struct{})
+		for n := range clients {
+			c := s.dial()
+			wg.Go(func() {
+				<-begin
+				name, waits := []string{"quick", "stubborn"}[n%2], n%3 == 0
+				for i, w := range words {
+					fmt.Fprintf(c.Conn, `{"jsonrpc":"2.0","id":%d,"method":"service.%s","params":{"name":%q,"wait":%v,"timeout_ms":30000}}`+"\n", i, w, name, waits)
+				}
+				answered := map[int]int{}
+				for range words {
+					var a struct {
+						ID    int
+						Error *testError
+					}
+					line, err := c.in.ReadString('\n')
+					if err := errors.Join(err, json.Unmarshal([]byte(line), &a)); err != nil {
+						t.Errorf("client %d: %v in %q", n, err, line)
+						return
+					}
+					if answered[a.ID]++; a.Error != nil || answered[a.ID] > 1 {
+						t.Errorf("client %d: answer %d to %s %s: %s", n, answered[a.ID], words[a.ID], name, line)
+					}
+				}
+			})
+		}
+		close(begin)
+		wg.Wait()
+		for _, name := range []string{"quick", "stubborn"} {
+			s.ok("start", name, "--wait")
+			first := s.status(name).PID
+			if got := len(sysChildren(nil, s.cmd.Process.Pid)); name == "quick" && s.status("stubborn").PID == 0 && got != 2 {
+				t.Errorf("%d processes, want the bystander and %s", got, name)
+			}
+			c := s.dial()
+			c.call("service.stop", fmt.Sprintf("[%q]", name))
+			c.call("service.start", fmt.Sprintf(`{"name":%q,"wait":true}`, name))
+			s.is("running", name)
+			if st := s.status(name); alive(first) || st.PID == first || st.Wish != "up" {
+				t.Errorf("a start while it stopped: pid %d (alive %v), then %+v", first, alive(first), st)
+			}
+			c.call("service.restart", fmt.Sprintf("[%q]", name))
+			c.call("service.stop", fmt.Sprintf(`{"name":%q,"wait":true}`, name))
+			if st := s.status(name); st.PID != 0 || st.Wish != "down" {
+				t.Errorf("a stop while it restarted: %+v", st)
+			}
+			if out := s.ok("logs", name, "-n", "1000"); strings.Contains(out, "in use") {
+				t.Errorf("two processes of %s at once:\n%s", name, out)
+			}
+		}
+	})
+}
+
+func TestRow24_ConflictsNeverLiveTogether(t *testing.T) {
+	port := strconv.Itoa(freePort(t))
+	text := func(other string) string {
+		return playing("[dependencies]\nconflicts = ["+other+"]\n[lifecycle]\nstop_timeout_ms = 50\n", "ignore=TERM", "listen="+port, "block")
+	}
+	unharmed(t, map[string]string{"one": text(`"two"`), "two": text("")}, func(s *server) {
+		s.is("running", "one")
+		s.is("blocked", "two")
+		says(t, s.ok("why", "two"), "conflicts with one", "zinit stop one")
+		for range 5 {
+			s.ok("stop", "one")
+			s.is("running", "two")
+			s.ok("start", "one")
+			s.ok("stop", "two")
+			s.is("running", "one")
+			s.ok("start", "two")
+		}
+		for _, name := range []string{"one", "two"} {
+			if out := s.ok("logs", name, "-n", "1000"); strings.Contains(out, "in use") {
+				t.Errorf("both lived at once:\n%s", out)
+			}
+		}
+	})
+}
+
+// TestRow09_FullDiskUnderLogsAndFiles: with no room left, services run and their newest lines are kept; a configuration that cannot
+// be written is refused, and the old file stays whole.
+func TestRow09_FullDiskUnderLogsAndFiles(t *testing.T) {
+	if !inMountNamespace(t) {
+		return
+	}
+	s := &server{t: t, dir: shortDir(t)}
+	s.socket = filepath.Join(s.dir, "s.sock")
+	services := filepath.Join(s.dir, "services")
+	if err := errors.Join(os.Mkdir(services, 0o755), unix.Mount("tmpfs", services, "tmpfs", 0, "size=256k")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(services, unix.MNT_DETACH) })
+	logging := func(name string) string { return fmt.Sprintf("[logging]\nfile = %q\n", filepath.Join(services, name)) }
+	s.write("bystander", playing(logging("bystander.log"), "print=here", "block"))
+	s.write("chatty", playing(waiting+once+logging("chatty.log"), "lines=20000", "print=the end", "exit=0"))
+	s.run()
+	eventually(t, "a log file was written to", func() bool { b, _ := os.ReadFile(services + "/bystander.log"); return len(b) > 0 })
+	unharmedServer(s, func(s *server) {
+		c := s.dial()
+		set := func(more string) *testError {
+			exe, _ := json.Marshal(childArgv("block"))
+			_, fail := c.try("service.set", fmt.Sprintf(`{"config":{"service":{"name":"kept","exec":%s,"description":%q}}}`, exe, more))
+			return fail
+		}
+		if fail := set("first"); fail != nil {
+			t.Fatalf("with room: %+v", fail)
+		}
+		s.is("running", "kept")
+		pid, file := s.status("kept").PID, filepath.Join(services, "kept.toml")
+		before, _ := os.ReadFile(file)
+		ballast := filepath.Join(services, "ballast")
+		if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("filling the disk: %v", err)
+		}
+		fail := set(strings.Repeat("second ", 2000))
+		if fail == nil || fail.Code != -32008 || !strings.Contains(fail.Message, "no space left on device") || !strings.Contains(fail.Message, file) {
+			t.Errorf("on a full disk: %+v", fail)
+		}
+		if now, err := os.ReadFile(file); err != nil || string(now) != string(before) || s.status("kept").PID != pid {
+			t.Errorf("the refused change changed something: %v\n%s", err, now)
+		}
+		out, code := s.zinit("create", "fresh", "--exec", "sleep 1", "--persist")
+		if says(t, out, "no space left on device"); code != 1 {
+			t.Errorf("create on a full disk: exit code %d", code)
+		}
+		if left, _ := filepath.Glob(services + "/.*"); len(left) > 0 || !strings.Contains(s.ok("list"), "kept") || strings.Contains(s.ok("list"), "fresh") {
+			t.Errorf("left behind: %v\n%s", left, s.ok("list"))
+		}
+		s.ok("start", "chatty", "--wait")
+		s.is("exited", "chatty")
+		says(t, s.ok("logs", "chatty", "-n", "1"), "the end")
+		log := func() string { b, _ := os.ReadFile(filepath.Join(s.dir, "server.log")); return string(b) }
+		eventually(t, "the log says so", func() bool {
+			return strings.Contains(log(), "chatty.log") && strings.Contains(log(), "no space left on device")
+		})
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		if fail := set("third"); fail != nil {
+			t.Errorf("with room again: %+v", fail)
+		}
+		eventually(t, "the file goes on", func() bool {
+			s.ok("restart", "chatty", "--wait")
+			s.is("exited", "chatty")
+			b, _ := os.ReadFile(services + "/chatty.log")
+			return strings.Contains(string(b), "the end\n")
+		})
+		says(t, log(), "chatty.log of chatty works again:", "lines lost")
+		s.ok("delete", "kept")
+	})
+}
+
+func TestRow35_HostileNames(t *testing.T) {
+	names := []string{"", ".", "..", "../x", "a/b", "/etc/passwd", "../../../../tmp/x", "a\nb", "a\x00b", "\x1b[31mred\x07", "-rf", ".hidden", "a b", "é", "a\u202eb",
+		strings.Repeat("n", 4096), strings.Repeat("../", 1365)}
+	fit := regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,600}$`)
+	byName := []string{"service.get", "service.delete", "service.status", "service.status_full", "service.stats", "service.children", "service.is_running", "service.why",
+		"service.tree", "service.start", "service.stop", "service.restart", "service.kill", "service.wait", "logs.get", "logs.tail"}
+	unharmed(t, nil, func(s *server) {
+		before, _ := exec.Command("ls", "-laR", filepath.Join(s.dir, "services"), filepath.Dir(s.dir)+"/x").Output()
+		c := s.dial()
+		for _, name := range names {
+			quoted, _ := json.Marshal(name)
+			for _, m := range []string{"service.create", "service.register", "service.monitor", "service.set"} {
+				_, fail := c.try(m, fmt.Sprintf(`{"config":{"service":{"name":%s,"exec":"sleep 1"}}}`, quoted))
+				if fail == nil || fail.Code != -32005 && fail.Code != -32602 || !fit.MatchString(fail.Message) {
+					t.Errorf("%s %.40q: %+v", m, name, fail)
+				}
+			}
+			for _, m := range byName {
+				if _, fail := c.try(m, fmt.Sprintf("[%s]", quoted)); fail == nil && !(m == "service.tree" && name == "") || fail != nil && (fail.Code != -32000 && fail.Code != -32602 || !fit.MatchString(fail.Message)) {
+					t.Errorf("%s %.40q: %+v", m, name, fail)
+				}
+			}
+			if strings.ContainsRune(name, 0) {
+				continue // no argument of a command can have it
+			}
+			for _, words := range [][]string{{"status", "--", name}, {"start", "--", name}, {"logs", "--", name}, {"delete", "--", name}, {"create", "--exec", "sleep 1", "--", name}} {
+				out, code := s.zinit(words...)
+				if code == 0 || strings.ContainsAny(strings.ReplaceAll(out, "\n", ""), "\x1b\x07\r\x00") || len(out) > 3000 {
+					t.Errorf("zinit %s %.40q: exit code %d, %d bytes\n%.500q", words[0], name, code, len(out), out)
+				}
+			}
+		}
+		after, _ := exec.Command("ls", "-laR", filepath.Join(s.dir, "services"), filepath.Dir(s.dir)+"/x").Output()
+		if string(after) != string(before) {
+			t.Errorf("files before:\n%s\nafter:\n%s", before, after)
+		}
+		for _, stem := range []string{"\x1b[2J", "a b", ".hidden", strings.Repeat("n", 200)} {
+			s.write(stem, playing("", "block"))
+		}
+		out, code := s.zinit("reload")
+		if code != 1 || strings.Contains(out, "\x1b") || strings.Contains(out, ".hidden") {
+			t.Errorf("reload: exit code %d\n%q", code, out)
+		}
+		says(t, out, "^[[2J", "a b.toml:", "nnn.toml:")
+		for _, stem := range []string{"\x1b[2J", "a b", ".hidden", strings.Repeat("n", 200)} {
+			os.Remove(filepath.Join(s.dir, "services", stem+".toml"))
+		}
+	})
+}
+
+// TestRow30_HostileClients: garbage, halves, floods, idlers and the deaf, while others are served.
+func TestRow30_HostileClients(t *testing.T) {
+	unharmed(t, nil, func(s *server) {
+		c := s.dial()
+		served := func(what string) {
+			t.Helper()
+			began := time.Now()
+			c.call("system.ping", "[]")
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("%s: a ping beside it took %v", what, took)
+			}
+		}
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 50 {
+			junk := make([]byte, rng.IntN(5000))
+			for i := range junk {
+				if junk[i] = byte(rng.Uint32()); junk[i] == '\n' || junk[i] == '\r' || junk[i] == ' ' || junk[i] == '\t' {
+					junk[i] = 'x'
+				}
+			}
+			g := s.dial()
+			if got := g.ask(string(junk) + "x"); !strings.Contains(got, `"code":-32700`) {
+				t.Fatalf("%q: %s", junk, got)
+			}
+			if got := g.ask(`{"jsonrpc":"2.0","id":7,"method":"service.list"}`); !strings.Contains(got, `"id":7,"result":["bystander"]`) {
+				t.Fatalf("after garbage: %s", got)
+			}
+			g.Close()
+		}
+		for line, code := range map[string]string{"null": "-32600", "5": "-32600", "[]": "-32600", "{}": "-32600", `"x"`: "-32600", strings.Repeat("[", 100000): "-32", `{"jsonrpc":"2.0","id":1,"method":5}`: "-32600",
+			`{"jsonrpc":"1.0","id":1,"method":"system.ping"}`: "-32600", `{"jsonrpc":"2.0","id":{},"method":"system.ping"}`: "-32600", `{"jsonrpc":"2.0","id":1,"method":"service.status","params":"x"}`: "-32"} {
+			if got := c.ask(line); !strings.Contains(got, `"code":`+code) {
+				t.Errorf("%.60q: %s", line, got)
+			}
+		}
+		for _, half := range []string{`{"jsonrpc":"2.0","id":1,"method":"service.stop","par`, `{"jsonrpc":"2.0","id":1,`, "\xff"} {
+			h := s.dial()
+			h.send(half)
+			served("half a line")
+			h.Conn.(*net.UnixConn).CloseWrite()
+			if got, err := io.ReadAll(h.in); err != nil || !strings.Contains(string(got), `"code":-32700`) {
+				t.Errorf("half a line and the end: %q, %v", got, err)
+			}
+			h.Close()
+		}
+		big := s.dial()
+		go io.WriteString(big.Conn, `{"jsonrpc":"2.0","id":1,"method":"`+strings.Repeat("x", 2<<20)+`"}`+"\n")
+		if got := big.line(); !strings.Contains(got, `"code":-32600`) {
+			t.Errorf("2 MiB: %.200s", got)
+		}
+		served("a line of 2 MiB")
+		big.Close()
+		deaf := s.dial()
+		for ask := []byte(strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}`+"\n", 50)); ; {
+			if _, err := deaf.Write(ask); err != nil {
+				break // it was cut off
+			}
+		}
+		served("a client that never reads")
+		if peak := memoryPeak(t, s.cmd.Process.Pid); peak > 64<<20 {
+			t.Errorf("the server took %d MB", peak>>20)
+		}
+	})
+}
+
+func TestRow30_ThousandIdleConnections(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Max < 2100 {
+		skip(t, "fewer than 2100 descriptors are allowed here")
+	}
+	unharmed(t, nil, func(s *server) {
+		var all []*testClient
+		for n := range 1000 {
+			c := s.dial()
+			all = append(all, c)
+			switch n % 4 {
+			case 1:
+				c.send(`{"jsonrpc":"2.0","id":1,"meth`)
+			case 2:
+				c.send(`{"jsonrpc":"2.0","id":1,"method":"events.subscribe"}` + "\n")
+			case 3:
+				c.send(`{"jsonrpc":"2.0","id":1,"method":"service.wait","params":["bystander","failed"]}` + "\n")
+			}
+		}
+		s.ok("ping")
+		s.ok("status", "bystander")
+		if st, err := readStat(s.cmd.Process.Pid); err != nil || st.Threads > 40 {
+			t.Errorf("%d threads for 1000 connections, %v", st.Threads, err)
+		}
+		for _, c := range all {
+			c.Close()
+		}
+	})
+}
+
+// TestClientsThatVanish: what they waited for, followed and began ends with their connection, or goes on where it must.
+func TestClientsThatVanish(t *testing.T) {
+	unharmed(t, map[string]string{"slow": playing(waiting+"[lifecycle]\nstop_timeout_ms = 200\n", "ignore=TERM", "print=up", "block")}, func(s *server) {
+		for n, ask := range []string{
+			`"service.wait","params":["slow","failed"]`, `"logs.follow"`, `"events.subscribe"`, `"service.start","params":{"name":"slow","wait":true}`,
+			`"service.stop","params":{"name":"slow","wait":true}`, `"service.restart","params":{"name":"slow","wait":true}`,
+		} {
+			for range 5 {
+				c := s.dial()
+				c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":%s}`+"\n", n, ask))
+				c.Close()
+			}
+		}
+		s.ok("start", "slow", "--wait")
+		s.ok("stop", "slow", "--wait")
+		gone := s.dial()
+		gone.send(`{"jsonrpc":"2.0","id":1,"method":"service.delete","params":["slow"]}` + "\n")
+		gone.Close()
+		eventually(t, "slow is deleted", func() bool { return !strings.Contains(s.ok("call", "service.list"), "slow") })
+	})
+}
+
+// TestTheFirstClientFindsAllServices: whoever connects as soon as the socket is there is not told that a service does not exist.
+func TestTheFirstClientFindsAllServices(t *testing.T) {
+	services := map[string]string{}
+	for n := range 500 {
+		services[fmt.Sprintf("s%03d", n)] = "[service]\nexec = \"sleep 1\"\n" + waiting
+	}
+	s := startServer(t, services)
+	if got := strings.Count(string(s.dial().call("service.list", "[]")), ","); got != len(services)-1 {
+		t.Errorf("the first client sees %d services of %d", got+1, len(services))
+	}
+}
+
+func TestRow14_NobodyReadsTheServersOutput(t *testing.T) {
+	s := &server{t: t, dir: shortDir(t)}
+	s.socket = filepath.Join(s.dir, "s.sock")
+	if err := os.Mkdir(filepath.Join(s.dir, "services"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("loud", playing("[logging]\nconsole = true\n", "lines=2000", "block"))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.prepare = func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = w, w; r.Close() }
+	s.run("--log-level", "debug")
+	w.Close()
+	eventually(t, "all is kept", func() bool { return strings.Contains(s.ok("logs", "loud", "-n", "1"), "2000") })
+	s.is("running", "loud")
+	if n := s.status("loud").RestartCount; n != 0 {
+		t.Errorf("it was restarted %d times", n)
+	}
+	s.stop(20 * time.Second)
+}
+
+func TestRow20_ShutdownWhileStarting(t *testing.T) {
+	s := startServer(t, map[string]string{
+		"starting": playing("[health]\ntype = \"tcp\"\ntarget = \"127.0.0.1:1\"\n[lifecycle]\nstart_timeout_ms = 0\n", "block"),
+		"task":     playing("oneshot = true\n", "block"),
+		"blocked":  playing("[dependencies]\nrequires = [\"starting\"]\n", "block"),
+		"backoff":  playing("[lifecycle]\nrestart_delay_ms = 60000\n", "exit=1"),
+	})
+	s.is("starting", "starting", "task")
+	s.is("blocked", "blocked")
+	s.is("failed", "backoff")
+	pids := []int{s.status("starting").PID, s.status("task").PID}
+	c := s.dial()
+	c.send(`{"jsonrpc":"2.0","id":1,"method":"service.wait","params":["starting"]}` + "\n")
+	s.stop(5 * time.Second)
+	for _, pid := range pids {
+		if pid == 0 || alive(pid) {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+	if _, err := os.Lstat(s.socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// TestRow21_StopOrder watches a shutdown over the socket: who requires stops before what it requires, and what is independent at once.
+func TestRow21_StopOrder(t *testing.T) {
+	text := func(deps string) string {
+		return playing("[dependencies]\n"+deps+"\n[lifecycle]\nstop_timeout_ms = 100\n", "ignore=TERM", "print=ready", "block")
+	}
+	s := startServer(t, map[string]string{"db": text(""), "app": text(`requires = ["db"]`), "web": text(`after = ["app"]`), "alone": text("")})
+	s.is("running", "db", "app", "web", "alone")
+	for _, n := range []string{"db", "app", "web", "alone"} {
+		eventually(t, n+" is ready", func() bool { return strings.Contains(s.ok("logs", n), "ready") })
+	}
+	c := s.dial()
+	c.call("events.subscribe", "[]")
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	var order []string
+	for {
+		line, err := c.in.ReadString('\n')
+		if err != nil {
+			break
+		}
+		var n struct {
+			Params struct{ Service, To string }
+		}
+		if err := json.Unmarshal([]byte(line), &n); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		order = append(order, n.Params.Service+" "+n.Params.To)
+	}
+	s.stop(10 * time.Second)
+	at := func(what string) int {
+		for i, o := range order {
+			if o == what {
+				return i
+			}
+		}
+		t.Fatalf("no %q in %v", what, order)
+		return 0
+	}
+	for _, pair := range [][2]string{{"web failed", "app stopping"}, {"app failed", "db stopping"}, {"alone stopping", "web failed"}} {
+		if at(pair[0]) > at(pair[1]) {
+			t.Errorf("%s came after %s: %v", pair[0], pair[1], order)
+		}
+	}
+}
+
+// TestRow22_CrashSparesDependentsStopDoesNot is what TestStack shows with real programs.
+func TestRow22_CrashSparesDependentsStopDoesNot(t *testing.T) {
+	unharmed(t, map[string]string{
+		"db":  playing("[lifecycle]\nrestart_delay_ms = 1\n", "block"),
+		"app": playing("[dependencies]\nrequires = [\"db\"]\n", "block"),
+	}, func(s *server) {
+		s.is("running", "db", "app")
+		db, app := s.status("db").PID, s.status("app").PID
+		s.ok("kill", "db", "KILL")
+		eventually(t, "db is back", func() bool { st := s.status("db"); return st.State == "running" && st.PID != db })
+		if s.status("app").PID != app {
+			t.Error("the crash of db touched app")
+		}
+		s.ok("stop", "db", "--wait")
+		if st := s.status("app"); st.State != "blocked" || st.Wish != "up" || alive(app) {
+			t.Errorf("db is stopped, app is %+v", st)
+		}
+		s.ok("start", "db")
+		s.is("running", "app")
+	})
+}
+
+func TestRow28_ReloadWhileRunning(t *testing.T) {
+	unharmed(t, map[string]string{"web": playing("", "print=old", "block"), "api": playing("", "block")}, func(s *server) {
+		s.is("running", "web", "api")
+		pid := s.status("web").PID
+		s.write("web", playing("[dependencies]\nafter = [\"api\"]\n", "print=new", "block"))
+		s.write("api", "[service]\nexec = 5\n")
+		if out, code := s.zinit("reload"); code != 1 || !strings.Contains(out, "api.toml:2:") {
+			t.Errorf("reload: exit code %d\n%s", code, out)
+		}
+		if st := s.status("web"); st.PID != pid || !st.ConfigChanged {
+			t.Errorf("a changed file: %+v", st)
+		}
+		if st := s.status("api"); st.State != "running" || st.ConfigChanged {
+			t.Errorf("a file that became wrong: %+v", st)
+		}
+		s.write("api", playing("[dependencies]\nrequires = [\"web\"]\n", "block"))
+		if out, code := s.zinit("reload"); code != 1 || !strings.Contains(out, "api -> web -> api") {
+			t.Errorf("a cycle: exit code %d\n%s", code, out)
+		}
+		if st := s.status("api"); st.State != "running" || st.ConfigChanged {
+			t.Errorf("a file that would close a cycle: %+v", st)
+		}
+		s.write("api", playing("", "block"))
+		if out := s.ok("reload", "--restart"); !strings.Contains(out, "web") {
+			t.Errorf("reload --restart: %s", out)
+		}
+		eventually(t, "web runs as its file says", func() bool { st := s.status("web"); return st.State == "running" && st.PID != pid && !st.ConfigChanged })
+		os.Remove(filepath.Join(s.dir, "services", "api.toml"))
+		_ = s.cmd.Process.Signal(syscall.SIGHUP)
+		eventually(t, "the removed service is gone", func() bool { return !strings.Contains(s.ok("call", "service.list"), "api") })
+	})
+}
+
+func TestRow31_OnlyTheTableOfMethods(t *testing.T) {
+	unharmed(t, nil, func(s *server) {
+		c := s.dial()
+		for _, m := range []string{"", ".", "service", "service.", "service.Start", "SERVICE.start", "rpc.discover.x", "system.__class__", "doShutdown", "service.start\n", "supervisor.exec", "../service.start", strings.Repeat("m", 100000)} {
+			if _, fail := c.try(m, "[]"); fail == nil || fail.Code != -32601 || len(fail.Message) > 300 {
+				t.Errorf("%.40q: %+v", m, fail)
+			}
+		}
+	})
+}
+
+func TestRow32_NothingListensOnTheNetwork(t *testing.T) {
+	s := startServer(t, map[string]string{"a": playing("", "block")})
+	s.is("running", "a")
+	unixSockets, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/unix", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.cmd.Process.Pid))
+	sockets := 0
+	for _, fd := range fds {
+		to, _ := os.Readlink(fd)
+		inode, is := strings.CutPrefix(to, "socket:[")
+		if !is {
+			continue
+		}
+		sockets++
+		if !strings.Contains(string(unixSockets), " "+strings.TrimSuffix(inode, "]")) {
+			t.Errorf("%s is no Unix socket", to)
+		}
+	}
+	if sockets == 0 {
+		t.Error("not even the control socket was found")
+	}
+}
+
+func TestRow36_EscapesOfServicesAreShownNotObeyed(t *testing.T) {
+	unharmed(t, map[string]string{
+		"evil": playing("description = \"\\u001b]0;owned\\u0007\"\n", "print=\x1b[2J\x1b]52;c;cm0gLXJmIC8=\x07red\rfake", "exit=1"),
+		"file": "[service]\nexec = \"/no/\\u001b[31msuch\"\n" + once,
+	}, func(s *server) {
+		s.is("failed", "evil", "file")
+		eventually(t, "its line is there", func() bool { return strings.Contains(s.ok("logs", "evil"), "fake") })
+		for _, words := range [][]string{{"logs", "evil"}, {"status", "evil"}, {"status", "file"}, {"list"}, {"why", "file"}, {"tree"}, {"start", "\x1b[31m"}, {"get", "evil"}} {
+			if out, _ := s.zinit(words...); strings.ContainsAny(out, "\x1b\x07\r") {
+				t.Errorf("zinit %q: %q", words, out)
+			}
+		}
+		log, _ := os.ReadFile(filepath.Join(s.dir, "server.log"))
+		if strings.ContainsAny(string(log), "\x1b\x07\r") {
+			t.Errorf("the server's log: %q", log)
+		}
+	})
+}
+
+func TestRow42_TheSecondSignalKills(t *testing.T) {
+	s := startServer(t, map[string]string{"deaf": playing("[lifecycle]\nstop_timeout_ms = 60000\n", "ignore=TERM", "print=ready", "block")})
+	eventually(t, "it is deaf", func() bool { return strings.Contains(s.ok("logs", "deaf"), "ready") })
+	pid := s.status("deaf").PID
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	s.is("stopping", "deaf")
+	if out, code := s.zinit("start", "deaf"); code != 1 || !strings.Contains(out, "shutting down") {
+		t.Errorf("a start during the shutdown: exit code %d\n%s", code, out)
+	}
+	s.stop(10 * time.Second)
+	if alive(pid) {
+		t.Error("it lives")
+	}
+}
+
+// TestRow51_AnOrdinaryUser: without root the server runs what it may, and refuses what it may not with the reason.
+func TestRow51_AnOrdinaryUser(t *testing.T) {
+	s := &server{t: t, dir: shortDir(t)}
+	s.socket = filepath.Join(s.dir, "s.sock")
+	if err := os.Mkdir(filepath.Join(s.dir, "services"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	me := os.Getuid()
+	if me == 0 {
+		me = 65534
+		if err := os.Chown(s.dir, me, me); err != nil {
+			t.Fatal(err)
+		}
+		s.prepare = func(cmd *exec.Cmd) {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(me), Gid: uint32(me)}}
+		}
+	}
+	s.write("mine", fmt.Sprintf("[service]\nexec = \"sleep 1000\"\nuser = %d\n", me))
+	s.write("root", "[service]\nexec = \"sleep 1000\"\nuser = 0\n"+once)
+	s.run()
+	s.is("running", "mine")
+	s.is("failed", "root")
+	says(t, s.status("root").Reason.String(), "not permitted to switch to uid 0", fmt.Sprintf("zinit runs as uid %d", me))
+	s.stop(20 * time.Second)
+}
+
+// TestRow53_ZombiesOfOthers: a child that a service does not wait for is the service's own; it goes with it.
+func TestRow53_ZombiesOfOthers(t *testing.T) {
+	unharmed(t, map[string]string{"careless": playing(waiting, "fork=exit=0", "fork=exit=0", "block")}, func(s *server) {
+		s.ok("start", "careless", "--wait")
+		pid := s.status("careless").PID
+		eventually(t, "it has two zombies", func() bool {
+			n := 0
+			for _, child := range sysChildren(nil, pid) {
+				if st, err := readStat(child); err == nil && st.dead() {
+					n++
+				}
+			}
+			return n == 2
+		})
+		s.is("running", "careless")
+		s.ok("stats", "careless")
+		began := time.Now()
+		s.ok("stop", "careless", "--wait")
+		if s.is("exited", "careless"); time.Since(began) > 5*time.Second {
+			t.Errorf("zombies held its stop up for %v", time.Since(began))
+		}
+	})
+}
+
+func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
+	services := map[string]string{}
+	for n := range 300 {
+		services[fmt.Sprintf("s%03d", n)] = "[service]\nexec = \"sleep 1000\"\n"
+	}
+	s := startServer(t, services)
+	c := s.dial()
+	within(t, 60*time.Second, "all run", func() bool {
+		return strings.Count(string(c.call("service.list_full", "[]")), `"state":"running"`) == len(services)
+	})
+	if st, err := readStat(s.cmd.Process.Pid); err != nil || st.Threads > 24 {
+		t.Errorf("%d threads, %v", st.Threads, err)
+	}
+	if h := s.holds(c); h.goroutines > 40 {
+		t.Errorf("%d goroutines", h.goroutines)
+	}
+	s.stop(30 * time.Second)
+}

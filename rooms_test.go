@@ -1,0 +1,143 @@
+// rooms_test.go guards the house: which file may use which, in one package where the compiler guards nothing. Its table is the picture of the architecture.
+
+package main
+
+import (
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
+// a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
+var rooms = map[string]string{
+	"main":   "client tui init(initMain) supervisor(serverMain) config(nearest visible) sys(terminalWidth)",
+	"tui":    "main client rpc config(visible shortened) logs(logLine) graph(whyReason) sys",
+	"client": "main rpc(-listenRPC -serveRPC -methodTable) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String)",
+
+	"init": "main supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel) graph(span) config(parseSignal signalName sortedKeys visible) sys",
+
+	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix listenUnix) " +
+		"proc(childrenOf procStats) config sys main(background serverOptions version)",
+	"supervisor": "graph proc logs health(check) xinet config sys main(background serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
+		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +
+		"init(link newLink packet send recv closeAll exitRecord exitSize waiting ownProgram upgradeTime opAck opAsk opClosing opCommand opDo opDone opDrop opExits opLive opStore opUpgrade)",
+
+	"graph": "config proc(exit)",
+
+	"proc":   "config(config execDef serviceDef lookupUser readEnvFile splitExec signalName visible) sys main(background)",
+	"health": "config(healthDef execDef endpoint ip ipText parseIP joinHostPort splitHostPort visible) proc(errnoOf) sys main(version)",
+	"logs":   "config(loggingDef sortedBy sortedKeys visible) rpc(appendLine) sys main(background)",
+	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys main(background)",
+	"config": "rpc(jsonNumber parseJSONText) main(version)",
+	"sys":    "proc(spec procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) health(lookup systemResolver hostError) rpc(peer) config(endpoint ip v4Mapped visible String) main(background)",
+}
+
+// bare gives every import an empty package: what the standard library is does not matter here, and the check takes no time.
+type bare map[string]*types.Package
+
+func (b bare) Import(path string) (*types.Package, error) {
+	if b[path] == nil {
+		b[path] = types.NewPackage(path, filepath.Base(path))
+		b[path].MarkComplete()
+	}
+	return b[path], nil
+}
+
+func TestRooms(t *testing.T) {
+	allowed, used := map[string]map[string][]string{}, map[string]bool{}
+	for from, row := range rooms {
+		allowed[from] = map[string][]string{}
+		for row += " "; strings.TrimSpace(row) != ""; {
+			room, rest, _ := strings.Cut(strings.TrimLeft(row, " "), " ")
+			if name, first, some := strings.Cut(room, "("); some {
+				names, after, _ := strings.Cut(first+" "+rest, ")")
+				allowed[from][name], row = strings.Fields(names), after
+				continue
+			}
+			allowed[from][room], row = []string{"-"}, rest
+		}
+	}
+	here := map[string]bool{}
+	for _, goos := range []string{"linux", "darwin", "windows"} {
+		fset := token.NewFileSet()
+		files := parseRooms(t, fset, goos)
+		info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
+		pkg, _ := (&types.Config{Importer: bare{}, Error: func(error) {}}).Check("zinit", fset, files, info)
+		room := func(p token.Pos) string {
+			name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(fset.Position(p).Filename), ".go"), "_")
+			here[name] = true
+			return name
+		}
+		for id, obj := range info.Uses {
+			fn, _ := obj.(*types.Func)
+			if obj.Pkg() != pkg || obj.Parent() != pkg.Scope() && (fn == nil || fn.Signature().Recv() == nil) {
+				continue // not ours, or a local thing or a field: who may have a value may look at it
+			}
+			from, to := room(id.Pos()), room(obj.Pos())
+			used[from+" "+to] = true
+			names := allowed[from][to]
+			if ok := len(names) > 0 && (slices.Contains(names, obj.Name()) || names[0][0] == '-' && !slices.Contains(names, "-"+obj.Name())); from != to && !ok {
+				t.Errorf("%s: %s must not use %s of %s", fset.Position(id.Pos()), from, obj.Name(), to)
+			}
+		}
+	}
+	for from, row := range allowed {
+		for to := range row {
+			if here[from] && here[to] && !used[from+" "+to] {
+				t.Errorf("%s does not use %s any more: take it out of the picture", from, to)
+			}
+		}
+	}
+}
+
+// parseRooms reads the files of one system, and finds what is forbidden whoever it uses.
+func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.File) {
+	t.Helper()
+	system := build.Default
+	system.GOOS = goos
+	paths, _ := filepath.Glob("*.go")
+	for _, path := range paths {
+		if match, err := system.MatchFile(".", path); err != nil || !match || strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+		for _, i := range file.Imports {
+			name, _ := strconv.Unquote(i.Path.Value)
+			if goos != "windows" && slices.Contains([]string{"os/exec", "os/user", "net", "net/http", "encoding/json", "context", "log", "flag", "regexp", "text/template"}, name) {
+				t.Errorf("%s imports %s: it races with the reaper, or makes the program large", path, name)
+			}
+			if path == "graph.go" && !slices.Contains([]string{"fmt", "slices", "strconv", "strings", "time"}, name) {
+				t.Errorf("the core imports %s: it does no work, it says what is to be done", name)
+			}
+		}
+		for _, decl := range file.Decls {
+			fn, _ := decl.(*ast.FuncDecl)
+			ast.Inspect(decl, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					if fn == nil || fn.Name.Name != "background" {
+						t.Errorf("%s: go outside background", fset.Position(n.Pos()))
+					}
+				case *ast.SelectorExpr:
+					if x, _ := n.X.(*ast.Ident); path == "graph.go" && x != nil && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "Sleep"}, n.Sel.Name) {
+						t.Errorf("%s: the core looks at a clock; time is given to it", fset.Position(n.Pos()))
+					}
+				}
+				return true
+			})
+		}
+	}
+	return files
+}
