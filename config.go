@@ -37,6 +37,7 @@ type config struct {
 	path         string // the file it came from, or ""
 	system       bool   // from the system directory
 	persist      bool   // it has a file that is ours to rewrite and delete
+	source       string // the text of its file, until the state is saved; "": written anew by toml
 }
 
 type serviceDef struct {
@@ -1603,7 +1604,7 @@ func readFile(path string, system bool) (*reader, *problem) {
 		return nil, &problem{Path: path, Message: "cannot read the file: " + reasonOf(err).Error()}
 	}
 	r := readTOML(data, path, strings.TrimSuffix(filepath.Base(path), ".toml"))
-	r.c.path, r.c.system, r.c.persist = path, system, !system
+	r.c.path, r.c.system, r.c.persist, r.c.source = path, system, !system, string(data)
 	if system {
 		r.c.Service.Class = "system"
 	}

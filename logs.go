@@ -732,14 +732,14 @@ type logPipes struct {
 
 // pipes makes the stdout and stderr of one run of a service. The pipes belong to uid and gid (-1: leave), so that a service of another user
 // may open /dev/stdout again. After the start the caller closes the write ends, after the end (or a failed start) it drains.
-func (h *logHub) pipes(name string, gen uint64, uid, gid int) (*logPipes, error) {
+func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
 	lp := &logPipes{Out: -1, Err: -1}
 	for _, end := range []struct {
 		stream uint8
 		write  *int
 		pipe   **logPipe
 	}{{0, &lp.Out, &lp.out}, {1, &lp.Err, &lp.err}} {
-		r, w, err := h.newPipe(name, gen, streamNames[end.stream], uid, gid)
+		r, w, err := h.newPipe(name, streamNames[end.stream], uid, gid)
 		if err == nil {
 			*end.write = w
 			*end.pipe, err = h.register(name, end.stream, r, nil)
@@ -754,16 +754,15 @@ func (h *logHub) pipes(name string, gen uint64, uid, gid int) (*logPipes, error)
 }
 
 // newPipe makes one pipe, or where its read end must outlive us and nobody keeps it, a FIFO with a name.
-func (h *logHub) newPipe(name string, gen uint64, stream string, uid, gid int) (r, w int, err error) {
+func (h *logHub) newPipe(name, stream string, uid, gid int) (r, w int, err error) {
 	if h.fifos == "" {
 		return logNewPipe(uid, gid)
 	}
-	return sysNewFifo(fifoPath(h.fifos, name, gen, stream), uid, gid)
+	return sysNewFifo(fifoPath(h.fifos, name, stream), uid, gid)
 }
 
-func fifoPath(dir, name string, gen uint64, stream string) string {
-	return fmt.Sprintf("%s/%s.%d.%s", dir, name, gen, stream)
-}
+// fifoPath names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
+func fifoPath(dir, name, stream string) string { return dir + "/" + name + "." + stream }
 
 // readFDs are our ends of both streams, for the keeper.
 func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }

@@ -201,7 +201,7 @@ func TestPipesBelongToTheServicesUser(t *testing.T) {
 		skip(t, "giving a pipe away needs root")
 	}
 	h := testHub(t)
-	lp, err := h.pipes("s", 0, 65534, 65533)
+	lp, err := h.pipes("s", 65534, 65533)
 	if err != nil {
 		t.Fatal(err)
 	}

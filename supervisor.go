@@ -214,6 +214,10 @@ func (s *supervisor) perform(e *effect) {
 	case effectForget:
 		s.moves.tell(e)
 		s.logs.forget(e.name)
+		if s.logs.fifos != "" {
+			_ = os.Remove(fifoPath(s.logs.fifos, e.name, "stdout"))
+			_ = os.Remove(fifoPath(s.logs.fifos, e.name, "stderr"))
+		}
 	case effectClosing:
 		if s.keeper != nil {
 			s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: e.text})
@@ -826,7 +830,7 @@ func (p *spawner) leave(j *spawnJob, phase int) bool {
 
 func (p *spawner) execute(j *spawnJob, sp *spec) {
 	s := p.s
-	pipes, err := s.logs.pipes(j.name, j.gen, sp.UID, sp.GID)
+	pipes, err := s.logs.pipes(j.name, sp.UID, sp.GID)
 	if err != nil {
 		p.fail(j, "cannot make the pipes for its output: "+err.Error())
 		return
@@ -868,15 +872,10 @@ func (s *supervisor) gone(l *life, e exit) {
 	s.release(l.name, l.gen)
 }
 
-// release gives up what outlives a server of one start: the keeper's copies of its pipes, or their files.
+// release gives up what outlives a server of one start: the keeper's copies of its pipes.
 func (s *supervisor) release(name string, gen uint64) {
 	if s.keeper != nil {
 		s.keeper.send(packet{op: opDrop, text: logKey(name, gen)})
-		return
-	}
-	if s.logs.fifos != "" {
-		_ = os.Remove(fifoPath(s.logs.fifos, name, gen, "stdout"))
-		_ = os.Remove(fifoPath(s.logs.fifos, name, gen, "stderr"))
 	}
 }
 
@@ -1111,7 +1110,11 @@ func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
 
 // configRecord is a record with the configuration in force ('c') or the changed one ('n').
 func configRecord(dst []byte, kind byte, c *config) []byte {
-	text := savedConfig{Name: c.Service.Name, Path: c.path, System: c.system, Persist: c.persist, Text: string(c.toml())}
+	text := savedConfig{Name: c.Service.Name, Path: c.path, System: c.system, Persist: c.persist, Text: c.source}
+	if c.source == "" {
+		text.Text = string(c.toml())
+	}
+	c.source = "" // it has served; memory is a promise
 	return appendRecord(dst, appendJSON([]byte{kind}, &text))
 }
 
@@ -1214,6 +1217,9 @@ func readState(records [][]byte) (*savedState, error) {
 				return nil, fmt.Errorf("the saved configuration of %s: %v", sc.Name, errs)
 			}
 			c.path, c.system, c.persist = sc.Path, sc.System, sc.Persist
+			if c.system {
+				c.Service.Class = "system"
+			}
 			if r[0] == 'c' {
 				st.cfg[sc.Name] = c
 				delete(st.next, sc.Name)
@@ -1883,8 +1889,8 @@ func (s *supervisor) fifoStore(st *savedState) map[string][]int {
 		if u.PID == 0 {
 			continue
 		}
-		out, err1 := sysOpenFifo(fifoPath(s.fifoDir(), n, u.Gen, "stdout"))
-		err, err2 := sysOpenFifo(fifoPath(s.fifoDir(), n, u.Gen, "stderr"))
+		out, err1 := sysOpenFifo(fifoPath(s.fifoDir(), n, "stdout"))
+		err, err2 := sysOpenFifo(fifoPath(s.fifoDir(), n, "stderr"))
 		if err1 != nil || err2 != nil {
 			logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
 			continue

@@ -1221,11 +1221,10 @@ func sysBootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// sysNewFifo makes a FIFO at path and opens both ends. The write end is open for reading too, so that its owner never gets SIGPIPE
+// sysNewFifo makes a FIFO at path, where there is none, and opens both ends. The write end is open for reading too, so that its owner never gets SIGPIPE
 // while no server reads (fifo(7)); uid and gid (-1: leave) own it.
 func sysNewFifo(path string, uid, gid int) (r, w int, err error) {
-	_ = unix.Unlink(path)
-	if err := unix.Mkfifo(path, 0o600); err != nil {
+	if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST {
 		return -1, -1, os.NewSyscallError("mkfifo", err)
 	}
 	if r, err = sysOpenFifo(path); err != nil {
