@@ -1003,6 +1003,45 @@ func TestRow36_EscapesOfServicesAreShownNotObeyed(t *testing.T) {
 	})
 }
 
+// TestRow39_AKilledServerIsFollowedByOneThatAdopts: no service is stopped or started twice by that, what they print meanwhile is kept,
+// and an end that nobody saw counts as a failure without a code.
+func TestRow39_AKilledServerIsFollowedByOneThatAdopts(t *testing.T) {
+	flag := filepath.Join(shortDir(t), "flag")
+	s := startServer(t, map[string]string{
+		"lives": playing("", "print=before", "await="+flag, "print=meanwhile", "block"),
+		"ends":  playing(once, "await="+flag, "exit=0"),
+		"down":  playing(waiting, "block"),
+	})
+	s.is("running", "lives", "ends")
+	eventually(t, "it printed", func() bool { return strings.Contains(s.ok("logs", "lives"), "before") })
+	lives, ends := s.status("lives").PID, s.status("ends").PID
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	s.ended <- nil
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one ended while there was no server", func() bool { return !alive(ends) })
+	s.run()
+	s.is("running", "lives")
+	eventually(t, "what it printed meanwhile is there", func() bool { return strings.Contains(s.ok("logs", "lives"), "meanwhile") })
+	if now := s.status("lives"); now.PID != lives || now.RestartCount != 0 {
+		t.Errorf("lives had pid %d, and is %+v", lives, now)
+	}
+	s.is("failed", "ends")
+	if now := s.status("ends"); now.Reason == nil || now.Reason.Type != "exit_code" || now.ExitCode != nil {
+		t.Errorf("ends is %+v", now)
+	}
+	if now := s.status("down"); now.PID != 0 {
+		t.Errorf("down is %+v", now)
+	}
+	s.ok("stop", "lives", "--wait")
+	if alive(lives) {
+		t.Error("the adopted process was not stopped")
+	}
+	s.stop(20 * time.Second)
+}
+
 func TestRow42_TheSecondSignalKills(t *testing.T) {
 	s := startServer(t, map[string]string{"deaf": playing("[lifecycle]\nstop_timeout_ms = 60000\n", "ignore=TERM", "print=ready", "block")})
 	eventually(t, "it is deaf", func() bool { return strings.Contains(s.ok("logs", "deaf"), "ready") })
