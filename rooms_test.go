@@ -23,6 +23,7 @@ var rooms = map[string]string{
 	"client": "main rpc(-listenRPC -serveRPC -methodTable) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String)",
 
 	"init": "main supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel) graph(span) config(parseSignal signalName sortedKeys visible) sys",
+	"boot": "main(background containsWord) logs(logf logDebug logInfo logWarn logError serverLog flush) config(nearest quoted reasonOf visible) sys",
 
 	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix listenUnix) " +
 		"proc(childrenOf procStats) config sys main(background serverOptions version)",

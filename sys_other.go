@@ -749,3 +749,43 @@ func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
 func sysOpenState(string) (int, error) { return -1, errNotSupported }
 
 func sysIsOpen(int) bool { return false }
+
+// --- boot ---
+
+const oNoCtty = 0
+
+func sysMount(source, target, kind string, flags uintptr, data string) error { return errNotSupported }
+
+func sysUnmount(string, bool) error { return errNotSupported }
+
+func sysMounted(string) bool { return false }
+
+func sysVolatile(string) bool { return false }
+
+func sysMknod(name string, mode, major, minor uint32) error { return errNotSupported }
+
+func sysLeadsNowhere(int) bool { return false }
+
+func sysConsole(string, []int) error { return errNotSupported }
+
+func sysLoadModule(*os.File, string, bool) error { return errNotSupported }
+
+func sysSetHostname(string) error { return errNotSupported }
+
+func sysLoopbackUp() error { return errNotSupported }
+
+func sysSwapOn(string, int, bool) error { return errNotSupported }
+
+func sysSwapOff(string) error { return errNotSupported }
+
+func sysSync() {}
+
+func sysReboot(string) error { return errNotSupported }
+
+func sysSwitchRoot(string) error { return errNotSupported }
+
+func sysExec(string, []string, []string) error { return errNotSupported }
+
+func sysStartOn(*os.File, string, []string, []string) (int, error) { return 0, errNotSupported }
+
+func sysWatchdogTimeout(*os.File, int) (int, error) { return 0, errNotSupported }
