@@ -78,12 +78,13 @@ func (s *server) run(args ...string) {
 	}
 	s.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan error) { ended <- cmd.Wait() }(s.cmd, s.ended)
+	cmd, ended := s.cmd, s.ended
 	s.t.Cleanup(func() {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-s.ended:
+		case <-ended:
 		case <-time.After(40 * time.Second):
-			_ = s.cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 		}
 		if s.t.Failed() {
 			text, _ := os.ReadFile(out.Name())
