@@ -57,6 +57,7 @@ const (
 	keyBackspace = 0x7f
 )
 
+// ctrl is the control character of a letter.
 func ctrl(letter rune) rune { return letter & 0x1f }
 
 // decodeKey takes the first key from what was typed, and says how many bytes that was: 0 when there must be more, unless final.
@@ -325,16 +326,22 @@ func (e *editor) altKey(code rune) {
 }
 
 func (e *editor) insert(runes ...rune) {
-	e.text = slices.Concat(e.text[:e.at], runes, e.text[e.at:])
+	e.splice(e.at, e.at, runes)
 	e.at += len(runes)
+}
+
+// splice puts runes in the place of a part of the line. It makes a new one: the old one may be the draft.
+func (e *editor) splice(from, to int, runes []rune) {
+	text := append(make([]rune, 0, len(e.text)+len(runes)), e.text[:from]...)
+	e.text = append(append(text, runes...), e.text[to:]...)
 }
 
 // cut takes a part of the line out; keep remembers it for Ctrl-Y.
 func (e *editor) cut(from, to int, keep bool) {
 	if keep && from < to {
-		e.killed = slices.Clone(e.text[from:to])
+		e.killed = append([]rune(nil), e.text[from:to]...)
 	}
-	e.text = slices.Concat(e.text[:from], e.text[to:])
+	e.splice(from, to, nil)
 	e.at = from
 }
 
@@ -609,19 +616,12 @@ func ascii(row []glyph) bool {
 func writeGlyphs(b *strings.Builder, part []glyph, x, y int) {
 	fmt.Fprintf(b, "\x1b[%d;%dH", y+1, x+1)
 	style := ""
-	for _, g := range part {
+	for _, g := range append(part[:len(part):len(part)], glyph{}) { // the last one ends the style
 		if g.style != style {
-			b.WriteString("\x1b[0")
-			if g.style != "" {
-				b.WriteString(";" + g.style)
-			}
-			b.WriteByte('m')
 			style = g.style
+			b.WriteString("\x1b[0;" + style + "m")
 		}
 		b.WriteString(g.text)
-	}
-	if style != "" {
-		b.WriteString("\x1b[0m")
 	}
 }
 
@@ -837,41 +837,93 @@ func (m *tuiModel) service(name string) *serviceStatusFull {
 
 // --- the full screen: its keys ---
 
-// tuiKey is one row of the table that drives the keys, the help and the line of hints.
+// tuiKey is one row of the table that names the keys: for the help, for the line of hints, and for what they do (command).
 type tuiKey struct {
-	keys  []rune
-	label string // how the help names the keys
+	does  rune   // the key that stands for all that do the same
+	also  string // those that do it too
+	label string // how the help names them
 	hint  string // for the line of hints; "" is not in it
 	help  string
-	do    func(*tuiModel) *tuiAct
 }
 
-func tuiKeys() []tuiKey {
-	return []tuiKey{
-		{[]rune{'s'}, "s", "start", "start the service", func(m *tuiModel) *tuiAct { return m.about("service.start") }},
-		{[]rune{'t'}, "t", "stop", "stop it (asks first)", func(m *tuiModel) *tuiAct { return m.ask("stop", "service.stop") }},
-		{[]rune{'r'}, "r", "restart", "restart it (asks first)", func(m *tuiModel) *tuiAct { return m.ask("restart", "service.restart") }},
-		{[]rune{'k'}, "k", "kill", "send it a signal of your choice", func(m *tuiModel) *tuiAct { return m.chooseSignal() }},
-		{[]rune{'w', keyEnter}, "w, Enter", "why", "all about it, and why it does not run", func(m *tuiModel) *tuiAct { return m.show(viewWhy) }},
-		{[]rune{'l'}, "l", "log", "its log on the whole screen, and back", func(m *tuiModel) *tuiAct { return m.show(viewLog) }},
-		{[]rune{'/'}, "/", "filter", "only services with a text in name, state or description", func(m *tuiModel) *tuiAct { m.filtering = true; return nil }},
-		{[]rune{'o'}, "o", "", "sort by name, state, uptime, restarts, CPU, memory: the next one", func(m *tuiModel) *tuiAct { return m.sortNext() }},
-		{[]rune{'?', 'h'}, "?, h", "help", "this help", func(m *tuiModel) *tuiAct { return m.show(viewHelp) }},
-		{[]rune{'q', ctrl('c')}, "q, Ctrl-C", "quit", "leave; services stay as they are", func(*tuiModel) *tuiAct { return &tuiAct{kind: "quit"} }},
-		{[]rune{'O'}, "O", "", "sort the other way round", func(m *tuiModel) *tuiAct { m.reverse = !m.reverse; m.arrange(); return nil }},
-		{[]rune{'a'}, "a", "", "the log of all services together, and back", func(m *tuiModel) *tuiAct { m.logAll = !m.logAll; return nil }},
-		{[]rune{'f'}, "f", "", "hold the log where it is, or follow it", func(m *tuiModel) *tuiAct { return m.toggleFollow() }},
-		{[]rune{keyTab}, "Tab", "", "arrows move in the list, or in the log", func(m *tuiModel) *tuiAct { m.onLog = !m.onLog; return nil }},
-		{[]rune{keyEscape}, "Esc", "", "back; in the list: no filter", func(m *tuiModel) *tuiAct { return m.back() }},
-		{[]rune{keyUp, ctrl('p')}, "arrows, PgUp, PgDn, Home, End", "", "move; End of a log follows it", func(m *tuiModel) *tuiAct { return m.move(-1) }},
-		{[]rune{keyDown, ctrl('n')}, "", "", "", func(m *tuiModel) *tuiAct { return m.move(1) }},
-		{[]rune{keyPageUp}, "", "", "", func(m *tuiModel) *tuiAct { return m.move(-m.page()) }},
-		{[]rune{keyPageDown, ' '}, "", "", "", func(m *tuiModel) *tuiAct { return m.move(m.page()) }},
-		{[]rune{keyHome, 'g'}, "", "", "", func(m *tuiModel) *tuiAct { return m.move(-1 << 20) }},
-		{[]rune{keyEnd, 'G'}, "", "", "", func(m *tuiModel) *tuiAct { return m.move(1 << 20) }},
-		{[]rune{ctrl('l')}, "Ctrl-L", "", "draw the screen again", func(*tuiModel) *tuiAct { return &tuiAct{kind: "redraw"} }},
-		{[]rune{ctrl('z')}, "Ctrl-Z", "", "leave for a while: `fg` of the shell comes back", func(*tuiModel) *tuiAct { return &tuiAct{kind: "suspend"} }},
+var tuiKeys = [...]tuiKey{
+	{'s', "", "s", "start", "start the service"},
+	{'t', "", "t", "stop", "stop it (asks first)"},
+	{'r', "", "r", "restart", "restart it (asks first)"},
+	{'k', "", "k", "kill", "send it a signal of your choice"},
+	{'w', "\r", "w, Enter", "why", "all about it, and why it does not run"},
+	{'l', "", "l", "log", "its log on the whole screen, and back"},
+	{'/', "", "/", "filter", "only services with a text in name, state or description"},
+	{'o', "", "o", "", "sort by name, state, uptime, restarts, CPU, memory: the next one"},
+	{'?', "h", "?, h", "help", "this help"},
+	{'q', "\x03", "q, Ctrl-C", "quit", "leave; services stay as they are"},
+	{'O', "", "O", "", "sort the other way round"},
+	{'a', "", "a", "", "the log of all services together, and back"},
+	{'f', "", "f", "", "hold the log where it is, or follow it"},
+	{keyTab, "", "Tab", "", "arrows move in the list, or in the log"},
+	{keyEscape, "", "Esc", "", "back; in the list: no filter"},
+	{ctrl('l'), "", "Ctrl-L", "", "draw the screen again"},
+	{ctrl('z'), "", "Ctrl-Z", "", "leave for a while: `fg` of the shell comes back"},
+	{keyUp, "\x10", "arrows, PgUp, PgDn, Home, End", "", "move; End of a log follows it"},
+	{keyDown, "\x0e", "", "", ""},
+	{keyPageUp, "", "", "", ""},
+	{keyPageDown, " ", "", "", ""},
+	{keyHome, "g", "", "", ""},
+	{keyEnd, "G", "", "", ""},
+}
+
+// command does what a key of the table stands for.
+func (m *tuiModel) command(code rune) *tuiAct {
+	switch code {
+	case 's':
+		return m.about("service.start")
+	case 't':
+		m.ask("stop", "service.stop")
+	case 'r':
+		m.ask("restart", "service.restart")
+	case 'k':
+		m.chooseSignal()
+	case 'w':
+		m.show(viewWhy)
+	case 'l':
+		m.show(viewLog)
+	case '?':
+		m.show(viewHelp)
+	case '/':
+		m.filtering = true
+	case 'o':
+		m.sortNext()
+	case 'O':
+		m.reverse = !m.reverse
+		m.arrange()
+	case 'a':
+		m.logAll = !m.logAll
+	case 'f':
+		m.toggleFollow()
+	case keyTab:
+		m.onLog = !m.onLog
+	case keyEscape:
+		m.back()
+	case 'q':
+		return &tuiAct{kind: "quit"}
+	case ctrl('l'):
+		return &tuiAct{kind: "redraw"}
+	case ctrl('z'):
+		return &tuiAct{kind: "suspend"}
+	case keyUp:
+		m.move(-1)
+	case keyDown:
+		m.move(1)
+	case keyPageUp:
+		m.move(-m.page())
+	case keyPageDown:
+		m.move(m.page())
+	case keyHome:
+		m.move(-1 << 20)
+	case keyEnd:
+		m.move(1 << 20)
 	}
+	return nil
 }
 
 // key changes the model as a key says; what it returns is to be done, nil is nothing.
@@ -900,9 +952,9 @@ func (m *tuiModel) key(k key) *tuiAct {
 	case m.signal >= 0:
 		return m.signalKey(k)
 	}
-	for _, row := range tuiKeys() {
-		if slices.Contains(row.keys, k.code) {
-			return row.do(m)
+	for i := range tuiKeys {
+		if row := &tuiKeys[i]; k.code == row.does || strings.ContainsRune(row.also, k.code) {
+			return m.command(row.does)
 		}
 	}
 	return nil
@@ -916,14 +968,13 @@ func (m *tuiModel) about(method string) *tuiAct {
 	return &tuiAct{kind: "call", method: method, name: m.selected}
 }
 
-func (m *tuiModel) ask(verb, method string) *tuiAct {
+func (m *tuiModel) ask(verb, method string) {
 	if m.confirm = m.about(method); m.confirm != nil {
 		m.question = verb + " " + m.selected + "? y/n"
 	}
-	return nil
 }
 
-func (m *tuiModel) chooseSignal() *tuiAct {
+func (m *tuiModel) chooseSignal() {
 	s := m.service(m.selected)
 	switch {
 	case s == nil || m.view == viewHelp:
@@ -932,7 +983,6 @@ func (m *tuiModel) chooseSignal() *tuiAct {
 	default:
 		m.signal = 0
 	}
-	return nil
 }
 
 // signalKey obeys a key while the signals are shown.
@@ -978,37 +1028,33 @@ func (m *tuiModel) filterKey(k key) {
 	m.arrange()
 }
 
-func (m *tuiModel) show(v tuiView) *tuiAct {
+func (m *tuiModel) show(v tuiView) {
 	if m.view == v {
 		v = viewList
 	}
 	m.view, m.pageTop = v, 0
-	return nil
 }
 
-func (m *tuiModel) back() *tuiAct {
+func (m *tuiModel) back() {
 	if m.view == viewList && !m.onLog {
 		m.filter = ""
 		m.arrange()
 	}
 	m.view, m.onLog = viewList, false
-	return nil
 }
 
-func (m *tuiModel) sortNext() *tuiAct {
+func (m *tuiModel) sortNext() {
 	m.sortBy, m.reverse = (m.sortBy+1)%len(tuiSorts), false
 	m.say("", "sorted by "+strings.ToLower(strings.Replace(tuiSorts[m.sortBy], "RST", "restarts", 1)))
 	m.arrange()
-	return nil
 }
 
-func (m *tuiModel) toggleFollow() *tuiAct {
+func (m *tuiModel) toggleFollow() {
 	if m.logBack > 0 {
 		m.logBack = 0
 	} else if len(m.log) > 1 {
 		m.logBack = 1
 	}
-	return nil
 }
 
 // page is how many rows PgUp and PgDn move.
@@ -1022,7 +1068,7 @@ func (m *tuiModel) page() int {
 }
 
 // move goes up (less than 0) or down in what the arrows belong to.
-func (m *tuiModel) move(by int) *tuiAct {
+func (m *tuiModel) move(by int) {
 	switch {
 	case m.view == viewWhy || m.view == viewHelp:
 		m.pageTop = min(max(0, m.pageTop+by), max(0, len(m.pageLines())-(m.rows-2)))
@@ -1031,7 +1077,6 @@ func (m *tuiModel) move(by int) *tuiAct {
 	default:
 		m.selectAt(m.at() + by)
 	}
-	return nil
 }
 
 // --- the full screen: its picture ---
@@ -1375,7 +1420,7 @@ func (m *tuiModel) logLines(l *logLine) (rows []tuiLine) {
 func (m *tuiModel) pageLines() []string {
 	var lines []string
 	if m.view == viewHelp {
-		for _, k := range tuiKeys() {
+		for _, k := range tuiKeys {
 			if k.label != "" {
 				lines = append(lines, fmt.Sprintf("%-10s  %s", k.label, k.help))
 			}
@@ -1459,7 +1504,7 @@ func (m *tuiModel) drawLast(p *canvas) {
 		p.put(0, y, styleRed, "no server: "+m.lost+"; trying again", p.cols)
 	default:
 		x := 0
-		for _, k := range tuiKeys() {
+		for _, k := range tuiKeys {
 			label, _, _ := strings.Cut(k.label, ",")
 			if k.hint == "" || x+columns(label)+1+columns(k.hint) > p.cols {
 				continue
