@@ -34,6 +34,7 @@ import (
 //	session         print "pid pgid sid"
 //	stdin           read stdin to its end, print how many bytes came
 //	closeout        close stdout and stderr
+//	screen-panic    take the terminal as the full screen does, and panic
 //	listen=PORT     accept and close TCP connections of 127.0.0.1 in the background; 0 = any, printed
 //	fork=W,W…       start a child in our group that obeys these words (commas between), and go on
 //	setsid=W,W…     the same in a session of its own, still our child
@@ -178,6 +179,12 @@ func childActs(verb, arg string) bool {
 		if err := os.WriteFile(arg+".new", []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil || os.Rename(arg+".new", arg) != nil {
 			os.Exit(97)
 		}
+	case "screen-panic":
+		t := new(terminal)
+		if t.take(true) == nil {
+			background("screen", func() { defer t.guard(); panic("boom") })
+		}
+		select {}
 	case "closeout":
 		os.Stdout.Close()
 		os.Stderr.Close()

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unicode"
@@ -69,39 +70,56 @@ type lostError struct{ text string }
 
 func (e *lostError) Error() string { return e.text }
 
-// connect finds a server: the one named by --socket or ZINIT_SOCKET, else the first of clientSockets that answers and may be trusted.
+// isLost says whether an error means that the connection is of no use any more.
+func isLost(err error) bool {
+	var lost *lostError
+	return errors.As(err, &lost)
+}
+
+// connect finds a server for a command, or tells where it looked.
 func (c *cli) connect() int {
-	named := firstSet(c.socket, os.Getenv("ZINIT_SOCKET"))
-	paths := []string{named}
-	if named == "" {
-		paths = clientSockets()
+	tried, err := c.dial()
+	if err == nil {
+		return exitDone
 	}
-	var tried []string
-	for _, p := range paths {
-		conn, err := dialUnix(p, 2*time.Second)
-		if err == nil && named == "" {
-			err = trusted(conn, p)
-			if err != nil {
-				conn.Close()
-				errorf("%s is refused: %v", p, err)
-			}
-		}
-		if err == nil {
-			c.server = &serverConn{conn: conn, path: p}
-			return exitDone
-		}
-		tried = append(tried, p+": "+dialReason(err))
-	}
-	errorf("no server answers")
+	errorf("%v", err)
 	for _, t := range tried {
 		fmt.Fprintln(stderr, "  "+visible(t))
 	}
-	if named != "" {
+	if named := c.named(); named != "" {
 		hint("is it running there? `zinit server --socket %s` starts one", named)
 		return exitNoServer
 	}
 	hint("`zinit server` starts one; --socket PATH or ZINIT_SOCKET names another socket")
 	return exitNoServer
+}
+
+// named is the socket that the person has named, or "".
+func (c *cli) named() string { return firstSet(c.socket, os.Getenv("ZINIT_SOCKET")) }
+
+// dial connects to the named socket, else to the first of clientSockets that answers and may be trusted. It says what it tried in vain.
+func (c *cli) dial() (tried []string, err error) {
+	named := c.named()
+	paths := []string{named}
+	if named == "" {
+		paths = clientSockets()
+	}
+	for _, p := range paths {
+		conn, err := dialUnix(p, 2*time.Second)
+		if err == nil && named == "" {
+			if err = trusted(conn, p); err != nil {
+				conn.Close()
+				err = fmt.Errorf("refused: %w", err)
+			}
+		}
+		if err == nil {
+			c.server = &serverConn{conn: conn, path: p}
+			c.stop.hold(conn)
+			return nil, nil
+		}
+		tried = append(tried, p+": "+dialReason(err))
+	}
+	return tried, &lostError{"no server answers"}
 }
 
 // trusted refuses a server that is neither root's nor our own: anybody may put a socket into /tmp.
@@ -236,8 +254,10 @@ func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 // fail tells what went wrong and gives the exit code for it. name is the service it is about, or "".
 func (c *cli) fail(name string, err error) int {
 	var refused *callError
-	var lost *lostError
-	if errors.As(err, &lost) {
+	if c.stop.interrupted() {
+		return exitInterrupted
+	}
+	if isLost(err) {
 		errorf("%v", err)
 		return exitNoServer
 	}
@@ -619,9 +639,9 @@ func detail(s *serviceStatusFull) string {
 // waitTick is how often a terminal is told what a command still waits for.
 const waitTick = 250 * time.Millisecond
 
-// interruptible makes Ctrl-C leave with 130 and nothing else: what was asked of the server goes on.
+// interruptible makes Ctrl-C leave with 130 and nothing else: what was asked of the server goes on. In a REPL Ctrl-C ends only the command.
 func (c *cli) interruptible() {
-	if c.guarded {
+	if c.guarded || c.stop != nil {
 		return
 	}
 	c.guarded = true
@@ -640,12 +660,12 @@ func (c *cli) sketch(text string) {
 	if width == 0 {
 		width = 80
 	}
-	fmt.Fprint(stderr, "\r\x1b[K"+c.paint(styleDim, cut(visible(text), width-1)))
+	fmt.Fprint(stderr, eraseLine+c.paint(styleDim, cut(visible(text), width-1)))
 }
 
 func (c *cli) erase() {
 	if c.progress {
-		fmt.Fprint(stderr, "\r\x1b[K")
+		fmt.Fprint(stderr, eraseLine)
 	}
 }
 
@@ -1295,12 +1315,9 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 	for _, n := range names {
 		width = max(width, columns(n))
 	}
-	return c.subscribe("logs.follow", "log", p, func(raw rawJSON) {
-		var l struct {
-			logLine
-			Lost int64 `json:"lost,omitempty"`
-		}
-		if decodeJSON(raw, &l) != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
+	return c.subscribe("logs.follow", p, func(raw rawJSON) {
+		l, err := decodeLog(raw)
+		if err != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
 			return
 		}
 		if c.json {
@@ -1308,41 +1325,59 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 			return
 		}
 		if l.Lost > 0 {
-			fmt.Fprintln(c.out, c.paint(styleRed, fmt.Sprintf("(%s lost: too slow)", plural(int(l.Lost), "line"))))
+			fmt.Fprintln(c.out, c.paint(styleRed, l.lostText()))
 		}
 		width = max(width, columns(l.Service))
 		c.printLog(&l.logLine, len(names) != 1, width)
 	})
 }
 
-// subscribe makes a call that is answered by notifications and shows each of them at once, until Ctrl-C or the end of the server.
-func (c *cli) subscribe(method, notification string, p params, show func(rawJSON)) int {
-	c.interruptible()
+// followedLine is what a `log` notification has: a line, and how many were lost before it.
+type followedLine struct {
+	logLine
+	Lost int64 `json:"lost,omitempty"`
+}
+
+func decodeLog(raw rawJSON) (l followedLine, err error) {
+	err = decodeJSON(raw, &l)
+	return l, err
+}
+
+func (l *followedLine) lostText() string {
+	return "(" + plural(int(l.Lost), "line") + " lost: too slow)"
+}
+
+// listen makes a call that is answered by notifications and hands over each of them, until take says false or the connection breaks.
+func (c *cli) listen(method string, p params, take func(*frame) bool) error {
 	id, err := c.server.send(method, p.orNone())
 	if err != nil {
-		return c.fail("", err)
+		return err
 	}
-	var refused *callError
-	err = c.waitFrames(time.Time{}, func(f *frame) bool {
-		if f.Method == notification {
-			show(f.Params)
-			if len(c.server.buf) == c.server.start { // nothing more is here: show it
-				return c.out.Flush() != nil
-			}
+	for {
+		f, err := c.server.next(time.Time{})
+		switch {
+		case err != nil:
+			return err
+		case string(f.ID) == id && f.Error != nil:
+			return f.Error
+		case f.Method != "" && !take(f):
+			return nil
 		}
-		if string(f.ID) == id {
-			refused = f.Error
-		}
-		return refused != nil
-	}, nil)
-	if refused != nil {
-		return c.fail(firstSet(c.args...), refused)
 	}
-	if err != nil {
-		_ = c.out.Flush()
-		return c.fail("", err)
+}
+
+// subscribe is listen for a person: it shows each notification at once, until Ctrl-C or the end of the server.
+func (c *cli) subscribe(method string, p params, show func(rawJSON)) int {
+	c.interruptible()
+	err := c.listen(method, p, func(f *frame) bool {
+		show(f.Params)
+		return len(c.server.buf) > c.server.start || c.out.Flush() == nil // nothing more is here: show it
+	})
+	if err == nil {
+		return exitRefused // nobody reads what is written
 	}
-	return exitRefused
+	_ = c.out.Flush()
+	return c.fail(firstSet(c.args...), err)
 }
 
 func cmdMonitor(c *cli) int {
@@ -1354,7 +1389,7 @@ func cmdMonitor(c *cli) int {
 	if len(names) > 0 {
 		p["services"] = names
 	}
-	return c.subscribe("events.subscribe", "event", p, func(raw rawJSON) {
+	return c.subscribe("events.subscribe", p, func(raw rawJSON) {
 		if c.json {
 			fmt.Fprintf(c.out, "%s\n", raw)
 			return
@@ -1752,7 +1787,10 @@ func cmdEdit(c *cli) int {
 		errorf("cannot make a copy to edit: %v", err)
 		return exitRefused
 	}
-	if err := runEditor(file); err != nil {
+	c.stop.hold(nil)
+	err = runEditor(file)
+	c.stop.hold(c.server.conn)
+	if err != nil {
 		errorf("%v", err)
 		hint("EDITOR names the editor")
 		return exitRefused
@@ -1790,7 +1828,10 @@ func runEditor(file string) error {
 	if err != nil {
 		return fmt.Errorf("cannot run the editor %s: %w", editor, err)
 	}
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt) // Ctrl-C is the editor's
 	state, err := p.Wait()
+	signal.Stop(ch)
 	if err != nil {
 		return err
 	}
@@ -2114,6 +2155,248 @@ func errorText(err error) any {
 	return err.Error()
 }
 
+// --- the boot ---
+
+// cmdAnalyze shows how the boot went: what was waited for, what took long, or both as a picture.
+func cmdAnalyze(c *cli) int {
+	var b bootResult
+	raw, err := c.call("boot.analyze", nil, &b)
+	if err != nil {
+		return c.fail("", err)
+	}
+	what := firstSet(append(c.args, "summary")...)
+	switch {
+	case c.json:
+		c.printJSON(true, []rawJSON{raw})
+	case what == "blame":
+		c.printBlame(&b)
+	case what == "plot":
+		return c.plot(&b)
+	case what == "chain" || what == "summary":
+		c.printChain(&b)
+	default:
+		return c.misuse("`%s` is none of blame, chain, plot", what)
+	}
+	return exitDone
+}
+
+// exactly is a time of the boot: "812 ms", "1.25 s".
+func exactly(ms int64) string {
+	if ms < 1000 {
+		return strconv.FormatInt(ms, 10) + " ms"
+	}
+	return strconv.FormatFloat(float64(ms)/1000, 'f', 2, 64) + " s"
+}
+
+// printBlame prints who took how long from its start to being ready, the slowest first.
+func (c *cli) printBlame(b *bootResult) {
+	rows := [][]cell{{{text: "TOOK", right: true}, {text: "NAME"}, {text: "NOW"}}}
+	for _, u := range b.slowest() {
+		if t := u.took(); t >= 0 {
+			rows = append(rows, []cell{{text: exactly(t), right: true}, {text: u.Name}, {text: u.State, style: stateStyle(u.State)}})
+		}
+	}
+	c.printTable(rows)
+}
+
+// printChain prints how long the boot took, and the critical chain: each service was the last one that the next waited for.
+func (c *cli) printChain(b *bootResult) {
+	ready := 0
+	rows := [][]cell{{{text: "READY AT", right: true}, {text: "TOOK", right: true}, {text: "CRITICAL CHAIN"}}}
+	for i := range b.Services {
+		if b.Services[i].ReadyMS != nil {
+			ready++
+		}
+	}
+	fmt.Fprintf(c.out, "%d of %s ready after %s\n", ready, plural(len(b.Services), "service"), exactly(b.TotalMS))
+	for depth, name := range b.Chain {
+		if u := b.unit(name); u != nil && u.ReadyMS != nil {
+			rows = append(rows, []cell{{text: exactly(*u.ReadyMS), right: true}, {text: exactly(max(0, u.took())), right: true}, {text: strings.Repeat("  ", depth) + name}})
+		}
+	}
+	c.printTable(rows)
+}
+
+// plot writes the boot chart to a file, or to what stdout is unless that is a terminal.
+func (c *cli) plot(b *bootResult) int {
+	svg := bootChart(b)
+	file := c.flag("output")
+	switch {
+	case file != "":
+		if err := os.WriteFile(file, []byte(svg), 0o644); err != nil {
+			errorf("cannot write the chart: %v", err)
+			return exitRefused
+		}
+		fmt.Fprintln(c.out, "the chart is in "+visible(file))
+	case c.width > 0:
+		return c.misuse("the chart is an SVG picture, which a terminal does not show")
+	default:
+		fmt.Fprint(c.out, svg)
+	}
+	return exitDone
+}
+
+// chart is the geometry of a boot chart, in pixels.
+type chart struct {
+	strings.Builder
+	left int   // where the time axis begins
+	end  int64 // ms at its right end
+	rows []*bootUnit
+}
+
+const (
+	chartTop   = 76 // the axis
+	chartRow   = 24 // height of a row
+	chartWidth = 800
+	chartRoom  = 84 // for a text right of the axis
+)
+
+// The colours of the chart.
+const (
+	chartBlocked  = "#d8dce3"
+	chartStarting = "#6f9ceb"
+	chartCritical = "#e8590c"
+	chartReady    = "#2b8a3e"
+	chartFailed   = "#c92a2a"
+	chartPale     = `fill="#868e96"`
+)
+
+// x is where a time is.
+func (g *chart) x(ms int64) int { return g.left + int(chartWidth*ms/g.end) }
+
+func (g *chart) add(format string, args ...any) { fmt.Fprintf(g, format+"\n", args...) }
+
+// text adds a text with what XML needs escaped.
+func (g *chart) text(x, y int, attributes, text string) {
+	text = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(visible(text), "&", "&amp;"), "<", "&lt;"), ">", "&gt;")
+	g.add(`<text x="%d" y="%d" %s>%s</text>`, x, y, attributes, text)
+}
+
+func (g *chart) rect(x, y, width int, colour string) {
+	g.add(`<rect x="%d" y="%d" width="%d" height="12" rx="2" fill="%s"/>`, x, y-6, max(1, width), colour)
+}
+
+// line draws a vertical line.
+func (g *chart) line(x, from, to int, attributes string) {
+	g.add(`<path d="M%d %dV%d" %s/>`, x, from, to, attributes)
+}
+
+func (g *chart) bar(from, to int64, y int, colour string) {
+	g.rect(g.x(from), y, g.x(to)-g.x(from), colour)
+}
+
+// bootChart draws the boot as SVG: a row per service in the order in which they started, its time blocked and starting, and when it was ready.
+// The critical chain is marked, with a line from each service to the one that waited for it.
+func bootChart(b *bootResult) string {
+	g := &chart{left: 80, end: max(b.TotalMS, 10)}
+	idle := ""
+	for i := range b.Services {
+		u := &b.Services[i]
+		if u.order() < 0 {
+			idle += ", " + u.Name
+			continue
+		}
+		g.left = max(g.left, min(300, 24+columns(u.Name)*8))
+		g.rows = append(g.rows, u)
+		for at := len(g.rows) - 1; at > 0 && g.rows[at-1].order() > u.order(); at-- {
+			g.rows[at], g.rows[at-1] = g.rows[at-1], u
+		}
+		for _, t := range []*int64{u.BlockedMS, u.StartingMS, u.ReadyMS} {
+			if t != nil {
+				g.end = max(g.end, *t)
+			}
+		}
+	}
+	bottom := chartTop + chartRow*len(g.rows) + 8
+	g.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="DejaVu Sans, Verdana, Arial, sans-serif" font-size="12" fill="#212529">`,
+		g.left+chartWidth+chartRoom, bottom+64)
+	g.add(`<rect width="100%%" height="100%%" fill="#fff"/>`)
+	g.text(16, 26, `font-size="16" font-weight="bold"`, "ready after "+exactly(b.TotalMS))
+	g.text(16, 46, chartPale, cut("critical chain: "+strings.Join(b.Chain, " → "), 130))
+	g.axis(bottom)
+	for i := 1; i < len(b.Chain); i++ {
+		if from := b.unit(b.Chain[i-1]); from != nil && from.ReadyMS != nil {
+			g.line(g.x(*from.ReadyMS), g.y(b.Chain[i-1]), g.y(b.Chain[i]), `stroke-width="1.5" stroke-dasharray="3 2" stroke="`+chartCritical+`"`)
+		}
+	}
+	for _, u := range g.rows {
+		g.unit(u, g.y(u.Name), slices.Contains(b.Chain, u.Name))
+	}
+	g.legend(bottom + 24)
+	if idle != "" {
+		g.text(16, bottom+48, chartPale, cut("not started: "+idle[2:], 130))
+	}
+	g.add("</svg>")
+	return g.String()
+}
+
+// y is the middle of the row of a service.
+func (g *chart) y(name string) int {
+	for i, u := range g.rows {
+		if u.Name == name {
+			return chartTop + chartRow*i + chartRow/2 + 4
+		}
+	}
+	return chartTop
+}
+
+// axis draws the scale: at most ten lines, at round times.
+func (g *chart) axis(bottom int) {
+	step := int64(1)
+	for i := 0; g.end/step > 10; i++ {
+		step *= 2
+		if i%3 == 1 {
+			step = step / 4 * 5
+		}
+	}
+	for t := int64(0); t <= g.end; t += step {
+		label := exactly(t)
+		if g.end >= 1000 {
+			label = strconv.FormatFloat(float64(t)/1000, 'f', -1, 64) + " s"
+		}
+		g.line(g.x(t), chartTop, bottom, `stroke="#e9ecef"`)
+		g.text(g.x(t), chartTop-6, `text-anchor="middle" `+chartPale, label)
+	}
+}
+
+// unit draws the row of one service.
+func (g *chart) unit(u *bootUnit, y int, critical bool) {
+	colour, weight := chartStarting, ""
+	if critical {
+		colour, weight = chartCritical, ` font-weight="bold"`
+	}
+	g.text(g.left-10, y+4, `text-anchor="end"`+weight, cut(u.Name, 36))
+	started, end, note := g.end, g.end, u.State
+	if u.StartingMS != nil {
+		started = *u.StartingMS
+	}
+	if u.ReadyMS != nil {
+		end, note = *u.ReadyMS, exactly(max(0, u.took()))
+	} else if u.State == "failed" {
+		colour = chartFailed
+	}
+	if u.BlockedMS != nil {
+		g.bar(*u.BlockedMS, started, y, chartBlocked)
+	}
+	if started < end {
+		g.bar(started, end, y, colour)
+	}
+	if u.ReadyMS != nil {
+		g.line(g.x(end), y-8, y+8, `stroke-width="3" stroke="`+chartReady+`"`)
+	}
+	g.text(g.x(end)+7, y+4, `fill="#495057"`, note)
+}
+
+// legend explains the colours.
+func (g *chart) legend(y int) {
+	x := g.left
+	for _, l := range [][2]string{{chartBlocked, "blocked"}, {chartStarting, "starting"}, {chartCritical, "starting, critical chain"}, {chartReady, "ready"}, {chartFailed, "failed"}} {
+		g.rect(x, y-4, 12, l[0])
+		g.text(x+18, y, chartPale, l[1])
+		x += 46 + 7*len(l[1])
+	}
+}
+
 // --- completion ---
 
 func cmdCompletion(c *cli) int {
@@ -2136,20 +2419,36 @@ func (c *cli) visibleCommands() []command {
 	return slices.DeleteFunc(slices.Clone(c.table), func(cmd command) bool { return cmd.group == "" })
 }
 
-// completesTo says what the positional words of a command can be: "service", "file", or the words themselves.
-func (c *cli) completesTo(cmd *command) string {
-	word := strings.Trim(strings.SplitN(cmd.args+" ", " ", 2)[0], "[].")
-	switch word {
+// commonSignals are those that people send.
+const commonSignals = "TERM HUP INT QUIT USR1 USR2 KILL STOP CONT"
+
+// completesTo says what a positional word of a command can be, counted from 0: "service", "file", or the words themselves.
+func (c *cli) completesTo(cmd *command, position int) string {
+	positional, _, _ := strings.Cut(cmd.args, "[-- ")
+	words := strings.Fields(positional)
+	if strings.Contains(positional, "...") {
+		position = min(position, len(words)-1)
+	}
+	if position >= len(words) {
+		return ""
+	}
+	switch word := strings.Trim(words[position], "[]."); word {
 	case "NAME":
 		return "service"
 	case "FILE", "PATH":
 		return "file"
 	case "SHELL":
 		return "bash zsh fish"
+	case "SIGNAL":
+		return commonSignals
 	case "COMMAND":
 		return strings.Join(c.commandNames(), " ")
+	default:
+		if strings.Contains(word, "|") {
+			return strings.ReplaceAll(word, "|", " ")
+		}
+		return ""
 	}
-	return ""
 }
 
 func (c *cli) commandNames() []string {
@@ -2192,7 +2491,7 @@ func (c *cli) completeBash() {
 	fmt.Fprintf(w, "    *) case $cmd in\n      '') words='%s %s' ;;\n", strings.Join(c.commandNames(), " "), flagWords(globalFlags()))
 	for _, cmd := range c.visibleCommands() {
 		names := strings.Join(append([]string{cmd.name}, cmd.aliases...), "|")
-		to, words := c.completesTo(&cmd), flagWords(append(cmd.flags, globalFlags()...))
+		to, words := c.completesTo(&cmd, 0), flagWords(append(cmd.flags, globalFlags()...))
 		switch to {
 		case "service":
 			fmt.Fprintf(w, "      %s) words=\"%s $(zinit __names 2>/dev/null)\" ;;\n", names, words)
@@ -2245,7 +2544,7 @@ func (c *cli) completeFish() {
 		for _, f := range cmd.flags {
 			line(when, f)
 		}
-		switch to := c.completesTo(&cmd); to {
+		switch to := c.completesTo(&cmd, 0); to {
 		case "":
 		case "service":
 			fmt.Fprintf(w, "complete -c zinit%s -a '(zinit __names 2>/dev/null)'\n", when)
@@ -2254,5 +2553,352 @@ func (c *cli) completeFish() {
 		default:
 			fmt.Fprintf(w, "complete -c zinit%s -a '%s'\n", when, to)
 		}
+	}
+}
+
+// flagNamed is the flag that a word is, or nil.
+func flagNamed(word string, known []commandFlag) *commandFlag {
+	for i := range known {
+		f := &known[i]
+		if word == "--"+f.name || f.short != 0 && word == "-"+string(rune(f.short)) {
+			return f
+		}
+	}
+	return nil
+}
+
+// candidates are the words that may stand behind those of a command line and begin with cur.
+func (c *cli) candidates(words []string, cur string) []string {
+	known, position := globalFlags(), 0
+	var cmd *command
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		if f := flagNamed(w, known); f != nil && f.arg != "" {
+			if i++; i == len(words) {
+				return c.wordsOf(f.completesTo(), cur)
+			}
+			continue
+		}
+		switch {
+		case w == "--":
+			return nil
+		case len(w) > 1 && w[0] == '-':
+		case cmd == nil:
+			if cmd = c.find(w); cmd == nil {
+				return nil
+			}
+			known = append(known, cmd.flags...)
+		default:
+			position++
+		}
+	}
+	switch {
+	case strings.HasPrefix(cur, "-"):
+		return c.wordsOf(flagWords(known), cur)
+	case cmd == nil:
+		return c.wordsOf(strings.Join(c.commandNames(), " ")+" exit", cur)
+	}
+	return c.wordsOf(c.completesTo(cmd, position), cur)
+}
+
+// completesTo says what the value of a flag can be, as for the words of a command.
+func (f *commandFlag) completesTo() string {
+	switch f.arg {
+	case "NAME":
+		return "service"
+	case "PATH", "DIR":
+		return "file"
+	}
+	return f.values
+}
+
+// wordsOf are the words of a kind (see completesTo) that begin with cur.
+func (c *cli) wordsOf(kind, cur string) (words []string) {
+	switch kind {
+	case "service":
+		c.timeout = 2 * time.Second
+		if _, err := c.dial(); err != nil {
+			return nil
+		}
+		_, _ = c.call("service.list", nil, &words)
+		c.server.conn.Close()
+	case "file":
+		dir := cur[:strings.LastIndexByte(cur, '/')+1]
+		entries, _ := os.ReadDir(firstSet(dir, "."))
+		for _, e := range entries {
+			name := dir + e.Name()
+			if e.IsDir() {
+				name += "/"
+			}
+			words = append(words, name)
+		}
+	default:
+		words = strings.Fields(kind)
+	}
+	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
+}
+
+// --- repl ---
+
+// interrupter ends the command that runs in a REPL when Ctrl-C comes: it closes its connection. nil stands for no REPL.
+type interrupter struct {
+	mu   sync.Mutex
+	conn io.Closer // of the running command; nil: none that may be closed
+	hit  bool
+}
+
+// hold names the connection of the running command; nil: Ctrl-C belongs to another program for now.
+func (i *interrupter) hold(conn io.Closer) {
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.conn = conn; i.hit && conn != nil {
+		conn.Close()
+	}
+}
+
+func (i *interrupter) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.conn != nil {
+		i.conn.Close()
+		i.hit = true
+	}
+}
+
+func (i *interrupter) interrupted() bool {
+	if i == nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.hit
+}
+
+// repl is a conversation with a person, or a script: one command per line.
+type repl struct {
+	terminal
+	socket string
+	rich   bool // the terminal can move its cursor: lines are edited here, not by the system
+	asks   bool // a person types
+	ed     editor
+	kb     keyboard
+	file   string // of the history; "": none
+	mu     sync.Mutex
+	stop   *interrupter // of the running command; nil: none runs
+	code   int          // of the last command
+}
+
+const replPrompt = "zinit> "
+
+func cmdREPL(c *cli) int { return replMain(c.socket) }
+
+// replMain reads commands from stdin and runs them until `exit` or the end of the input. It needs nothing but the descriptors 0 to 2: no
+// server, no files, no environment, no capabilities of the terminal. So it is the console of a machine that has no shell, too.
+// It returns the exit code of the last command to a script, 0 to a person.
+func replMain(socket string) int {
+	r := &repl{socket: socket, kb: keyboard{file: os.Stdin}}
+	_, _, in := terminalSize(0)
+	_, _, out := terminalSize(1)
+	term := os.Getenv("TERM")
+	r.asks, r.rich = in, in && out && term != "" && term != "dumb"
+	defer r.endBySignal(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)()
+	defer r.giveBack()
+	ints := make(chan os.Signal, 1)
+	signal.Notify(ints, os.Interrupt)
+	defer signal.Stop(ints)
+	background("repl: Ctrl-C", func() {
+		for range ints {
+			r.interrupt()
+		}
+	})
+	if r.asks {
+		r.openHistory()
+		_ = r.write("zinit " + version + ": Tab completes, help explains, exit leaves\n")
+	}
+	for {
+		line, ok := r.readLine()
+		if !ok || !r.run(line) {
+			break
+		}
+	}
+	if r.asks {
+		return exitDone
+	}
+	return r.code
+}
+
+// interrupt ends the running command, or begins the line anew where the system edits it.
+func (r *repl) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil {
+		r.stop.interrupt()
+	} else if r.asks && !r.rich {
+		_ = r.write("\n" + replPrompt)
+	}
+}
+
+// run runs one line; false when it says that it is enough.
+func (r *repl) run(line string) bool {
+	words, err := splitWords(line)
+	if err != nil {
+		errorf("%v", err)
+		r.code = exitUsage
+		return true
+	}
+	if len(words) > 0 && words[0] == "zinit" {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		return true
+	}
+	if words[0] == "exit" || words[0] == "quit" {
+		return false
+	}
+	c := newCLI()
+	c.stop = new(interrupter)
+	r.running(c.stop)
+	if r.socket != "" {
+		words = append([]string{"--socket", r.socket}, words...)
+	}
+	r.code = c.dispatch(words)
+	r.running(nil)
+	if c.stop.interrupted() {
+		_ = r.write("\n")
+	}
+	return true
+}
+
+func (r *repl) running(stop *interrupter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stop = stop
+}
+
+// readLine reads one line; false at the end of the input.
+func (r *repl) readLine() (string, bool) {
+	if !r.rich || r.take(false) != nil {
+		_ = r.write(replPrompt)
+		return readPlain(os.Stdin)
+	}
+	defer r.giveBack()
+	for r.ed.begin(); ; {
+		cols, _, _ := terminalSize(1)
+		if len(r.kb.pending) == 0 {
+			_ = r.write(r.ed.draw(replPrompt, cols))
+		}
+		k, _ := r.kb.next(-1)
+		switch r.ed.key(k) {
+		case editDone:
+			_ = r.write(r.ed.draw(replPrompt, cols) + "\r\n")
+			line := string(r.ed.text)
+			if r.ed.remember(line) {
+				r.keep(line)
+			}
+			return line, true
+		case editDrop:
+			_ = r.write(r.ed.draw(replPrompt, cols-2) + "^C\r\n")
+			r.ed.begin()
+		case editQuit:
+			_ = r.write("\r\n")
+			return "", false
+		case editWipe:
+			_ = r.write(wipeScreen)
+		case editHelp:
+			r.complete(cols)
+		}
+	}
+}
+
+// readPlain reads a line byte by byte, so that nothing is taken from a command that reads the same input.
+func readPlain(f io.Reader) (string, bool) {
+	var line []byte
+	for b := make([]byte, 1); len(line) < 64<<10; {
+		n, err := f.Read(b)
+		switch {
+		case n == 1 && b[0] == '\n':
+			return strings.TrimSuffix(string(line), "\r"), true
+		case n == 1:
+			line = append(line, b[0])
+		case err != nil:
+			return string(line), len(line) > 0
+		}
+	}
+	return string(line), true
+}
+
+// complete finishes the word before the cursor as far as that is certain, or shows what it can be.
+func (r *repl) complete(cols int) {
+	before := string(r.ed.text[:r.ed.at])
+	cur := before[strings.LastIndexByte(before, ' ')+1:]
+	words, err := splitWords(before[:len(before)-len(cur)])
+	if err != nil || strings.ContainsAny(cur, `"'\`) {
+		return
+	}
+	c := &cli{table: commandTable(), socket: r.socket}
+	list := c.candidates(words, cur)
+	if len(list) == 0 {
+		return
+	}
+	common := list[0]
+	for _, w := range list {
+		for !strings.HasPrefix(w, common) {
+			common = common[:len(common)-1]
+		}
+	}
+	if len(list) == 1 && !strings.HasSuffix(common, "/") {
+		common += " "
+	}
+	if common != cur {
+		r.ed.insert([]rune(common[len(cur):])...)
+		return
+	}
+	text := r.ed.draw(replPrompt, cols) + "\r\n"
+	for _, line := range wrap(list, cols-1) {
+		text += visible(line) + "\r\n"
+	}
+	_ = r.write(text)
+}
+
+// historyMost is how many lines of the history are kept.
+const historyMost = 1000
+
+// openHistory reads the lines of earlier sessions. Without a home, or when the file cannot be read, there are none, which is no error.
+func (r *repl) openHistory() {
+	dir := firstSet(os.Getenv("XDG_STATE_HOME"), inHome(".local", "state"))
+	if dir == "" {
+		return
+	}
+	dir = filepath.Join(dir, "zinit")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return
+	}
+	r.file = filepath.Join(dir, "history")
+	data, err := os.ReadFile(r.file)
+	if err != nil || len(data) == 0 {
+		return
+	}
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	if len(lines) > 2*historyMost {
+		lines = lines[len(lines)-historyMost:]
+		if os.WriteFile(r.file+".new", []byte(strings.Join(lines, "\n")+"\n"), 0o600) == nil {
+			_ = os.Rename(r.file+".new", r.file)
+		}
+	}
+	r.ed.history = lines
+}
+
+// keep adds a line to the file of the history.
+func (r *repl) keep(line string) {
+	if r.file == "" {
+		return
+	}
+	f, err := os.OpenFile(r.file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err == nil {
+		_, _ = f.WriteString(line + "\n")
+		f.Close()
 	}
 }

@@ -2128,6 +2128,16 @@ func splitExec(line string) (argv []string, needsShell bool, err error) {
 	return s.argv, false, nil
 }
 
+// splitWords splits a line that no shell sees by the quoting rules of splitExec; what only a shell could do stands for itself.
+func splitWords(line string) ([]string, error) {
+	s := splitter{line: line}
+	for s.at < len(line) && s.err == nil {
+		s.next()
+	}
+	s.endWord()
+	return s.argv, s.err
+}
+
 // splitter is the state of splitExec between two characters.
 type splitter struct {
 	line    string

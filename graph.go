@@ -1891,6 +1891,17 @@ func (g *graph) boot(us []*unit) {
 	}
 }
 
+// bootTarget starts one unit with all that it requires and wants, instead of everything (zinit.target of the kernel command line).
+func (g *graph) bootTarget(name string, r *reloadResult) {
+	if g.units[name] == nil {
+		r.Errors = append(r.Errors, problem{Message: g.unknown(name).text + "; nothing is started"})
+		return
+	}
+	for _, n := range g.closure(name) {
+		g.wish(g.units[n], false)
+	}
+}
+
 // closure is a unit with all that it requires and wants, however far.
 func (g *graph) closure(name string) []string {
 	seen := map[string]bool{name: true}
@@ -1937,7 +1948,11 @@ func (g *graph) reload(ev event) {
 	}
 	g.retire(ev.load, accepted, r)
 	g.settleAll()
-	g.boot(fresh)
+	if ev.name != "" {
+		g.bootTarget(ev.name, r)
+	} else {
+		g.boot(fresh)
+	}
 	if ev.restart {
 		for _, u := range changed {
 			if u.up {

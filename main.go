@@ -97,8 +97,9 @@ type serverOptions struct {
 
 	keeper       bool // we run under `zinit init`: the link is descriptor 3, the state 4
 	container    bool
-	discardState bool // what the state describes is stopped, not adopted
-	checkState   bool // say whether the state on descriptor 3 can be read, nothing else
+	discardState bool   // what the state describes is stopped, not adopted
+	checkState   bool   // say whether the state on descriptor 3 can be read, nothing else
+	target       string // what to start instead of everything with status start
 	withCmd      bool
 	cmdWait      time.Duration
 }
@@ -114,7 +115,7 @@ func serverFlags() []commandFlag {
 		{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"},
 		{name: "version", help: "print the version"},
 		// What the keeper says to its server; people need none of these, so they have no help.
-		{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"},
+		{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"}, {name: "target", arg: "NAME"},
 	}
 }
 
@@ -152,6 +153,7 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		discardState:    c.has("discard-state"),
 		checkState:      c.has("check-state"),
 		withCmd:         c.has("with-cmd"),
+		target:          c.flag("target"),
 	}
 	if d, err := parseMillis(c.flag("with-cmd")); err == nil {
 		o.cmdWait = d
@@ -302,6 +304,7 @@ type command struct {
 	flags   []commandFlag
 	server  bool // needs a connection before it runs
 	raw     bool // takes its words unparsed
+	alone   bool // is a program of its own: not within a REPL
 	run     func(*cli) int
 }
 
@@ -362,11 +365,18 @@ func lookCommands() []command {
 				{name: "time", short: 't', help: "show when each line was written"},
 				{name: "raw", help: "pass control characters on"},
 			}},
+		{name: "tui", group: "look", server: true, run: cmdTUI,
+			help: "all services, their logs and states on the full screen",
+			more: "Keys: arrows choose a service, s start, t stop, r restart, k kill, w why, l log,\n/ filter, o sort, ? help, q quit."},
 		{name: "monitor", args: "[NAME...]", group: "look", server: true, run: cmdMonitor,
 			help: "state changes as they happen"},
 		{name: "health", args: "[NAME...]", group: "look", server: true, run: cmdHealth,
 			help: "exit 0 when all wanted services are running or done, else 3",
 			more: "Made for HEALTHCHECK of a Dockerfile: HEALTHCHECK CMD [\"/zinit\", \"health\"]"},
+		{name: "analyze", args: "[blame|chain|plot]", group: "look", server: true, run: cmdAnalyze,
+			help:  "how the boot went: who took how long, and who was waited for",
+			more:  "blame: the slowest first. chain: who waited for whom. plot: a chart, as SVG:\nzinit analyze plot > boot.svg",
+			flags: []commandFlag{{name: "output", short: 'o', arg: "PATH", help: "write the chart to that file"}}},
 		{name: "graph", group: "look", server: true, run: cmdGraph,
 			help: "the dependency graph, for a drawing program",
 			flags: []commandFlag{{name: "format", arg: "F", values: "dot mermaid json",
@@ -461,10 +471,10 @@ func serverCommands() []command {
 			help: "stop all services and power off"},
 		{name: "reboot", group: "server", server: true, run: cmdReboot, help: "stop all services and reboot"},
 		{name: "halt", group: "server", server: true, run: cmdHalt, help: "stop all services and halt"},
-		{name: "server", group: "server", run: cmdServer, help: "be the server, in the foreground",
+		{name: "server", group: "server", alone: true, run: cmdServer, help: "be the server, in the foreground",
 			more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
 			flags: serverFlags()},
-		{name: "init", args: "[-c] [FLAG...] [-- CMD ARG...]", group: "server", raw: true, run: cmdInit,
+		{name: "init", args: "[-c] [FLAG...] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
 			help: "be PID 1: of a container (-c) or of a machine"},
 	}
 }
@@ -481,6 +491,9 @@ func otherCommands() []command {
 		{name: "completion", args: "SHELL", group: "other", run: cmdCompletion,
 			help: "completion for bash, zsh or fish",
 			more: "bash: source <(zinit completion bash)\nzsh:  zinit completion zsh > ~/.zfunc/_zinit\nfish: zinit completion fish > ~/.config/fish/completions/zinit.fish"},
+		{name: "repl", group: "other", alone: true, run: cmdREPL,
+			help: "the same commands, line by line, with history and completion",
+			more: "Keys are those of a shell: arrows, Ctrl-A, -E, -K, -U, -W, -Y, Alt-B, -F, -D;\nCtrl-R searches, Tab completes, Ctrl-C ends a command, Ctrl-D leaves."},
 		{name: "help", args: "[COMMAND]", group: "other", run: cmdHelp,
 			help: "this, a command, or `all` of them in a line each"},
 		{name: "version", group: "other", run: cmdVersion, help: "the version of this program"},
@@ -514,17 +527,18 @@ type cli struct {
 	tail     []string // words after `--` of a command that takes a program
 	flags    map[string][]string
 	server   *serverConn
-	guarded  bool // Ctrl-C is looked after
+	guarded  bool         // Ctrl-C is looked after
+	stop     *interrupter // of the REPL that runs this command; nil: none
 }
 
 // newCLI looks at the terminal and the environment.
 func newCLI() *cli {
 	c := &cli{out: bufio.NewWriterSize(os.Stdout, 32<<10), table: commandTable()}
-	if cols, ok := terminalWidth(1); ok {
+	if cols, _, ok := terminalSize(1); ok {
 		c.width = cols
 		c.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
-	_, c.progress = terminalWidth(2)
+	_, _, c.progress = terminalSize(2)
 	return c
 }
 
@@ -573,6 +587,10 @@ func (c *cli) dispatchUnflushed(words []string) int {
 	}
 	if c.cmd == nil {
 		return c.overview()
+	}
+	if c.cmd.alone && c.stop != nil {
+		errorf("%s does not run inside the repl", c.cmd.name)
+		return exitUsage
 	}
 	if c.cmd.server {
 		if code := c.connect(); code != exitDone {

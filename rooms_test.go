@@ -18,12 +18,12 @@ import (
 // rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
 // a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
 var rooms = map[string]string{
-	"main":   "client tui init(initMain) supervisor(serverMain) config(nearest visible) sys(terminalWidth)",
-	"tui":    "main client rpc config(visible shortened) logs(logLine) graph(whyReason) sys",
-	"client": "main rpc(-listenRPC -serveRPC -methodTable) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String)",
+	"main": "client tui init(initMain) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
+	"tui":  "main client rpc config(parseSignal sortedBy visible) logs(logLine) sys",
+	"client": "main tui(terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
+		"rpc(-listenRPC -serveRPC -methodTable) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String terminalSize)",
 
-	"init": "main supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel) graph(span) config(parseSignal signalName sortedKeys visible) sys",
-	"boot": "main(background containsWord) logs(logf logDebug logInfo logWarn logError serverLog flush) config(nearest quoted reasonOf visible) sys",
+	"init": "main supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(parseSignal signalName sortedKeys visible nearest quoted reasonOf) sys",
 
 	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix listenUnix) " +
 		"proc(childrenOf procStats) config sys main(background serverOptions version)",

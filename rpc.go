@@ -3503,19 +3503,48 @@ func (r *bootResult) chain(needs map[string][]string) {
 	slices.Reverse(r.Chain)
 }
 
+// unit is the unit of that name, or nil.
+func (r *bootResult) unit(name string) *bootUnit {
+	for i := range r.Services {
+		if r.Services[i].Name == name {
+			return &r.Services[i]
+		}
+	}
+	return nil
+}
+
+// took is how many ms a unit needed from its start until it was ready; -1 when it is not ready.
+func (u *bootUnit) took() int64 {
+	if u.ReadyMS == nil || u.StartingMS == nil {
+		return -1
+	}
+	return *u.ReadyMS - *u.StartingMS
+}
+
+// order is when a unit was started, in ms since the server was; after all others when it still is not, -1 when it never was wanted.
+func (u *bootUnit) order() int64 {
+	switch {
+	case u.StartingMS != nil:
+		return *u.StartingMS
+	case u.BlockedMS != nil:
+		return 1 << 62
+	}
+	return -1
+}
+
+// slowest are the units by the time that they took, the slowest first.
+func (r *bootResult) slowest() (list []*bootUnit) {
+	for _, i := range sortedBy(len(r.Services), func(i, j int) bool { return r.Services[i].took() > r.Services[j].took() }) {
+		list = append(list, &r.Services[i])
+	}
+	return list
+}
+
 // text is the report for people: the slowest first, then the critical chain.
 func (r *bootResult) text() string {
-	took := func(u bootUnit) int64 {
-		if u.ReadyMS == nil || u.StartingMS == nil {
-			return -1
-		}
-		return *u.ReadyMS - *u.StartingMS
-	}
-	slower := func(i, j int) bool { return took(r.Services[i]) > took(r.Services[j]) }
 	var b strings.Builder
-	for _, i := range sortedBy(len(r.Services), slower) {
-		u := r.Services[i]
-		if t := took(u); t >= 0 {
+	for _, u := range r.slowest() {
+		if t := u.took(); t >= 0 {
 			fmt.Fprintf(&b, "%8d ms  %s\n", t, u.Name)
 			continue
 		}

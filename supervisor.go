@@ -392,11 +392,16 @@ func (s *supervisor) load() loadResult { return loadDirs(s.opts.systemDir, s.opt
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
 	defer s.booted.Store(true)
-	a, err := s.ask(event{kind: eventReload, load: s.load()}, nil)
+	a, err := s.ask(event{kind: eventReload, load: s.load(), name: s.opts.target}, nil)
 	if err != nil {
 		return
 	}
 	s.complain(a.Reload)
+	empty := false
+	s.view(func(g *graph, _ time.Time) { empty = len(g.units) == 0 })
+	if empty && s.mode == "system" {
+		s.keeper.send(packet{op: opDo, text: "emergency nothing could be loaded from " + strings.Join(s.opts.configDirs, ", ")})
+	}
 }
 
 // reload is SIGHUP.

@@ -671,19 +671,58 @@ func sysBind(port int) error {
 	return errors.Join(try(unix.AF_INET, &unix.SockaddrInet4{Port: port}), try(unix.AF_INET6, &unix.SockaddrInet6{Port: port}))
 }
 
-// --- client ---
+// --- terminal ---
 
-// terminalWidth gives the columns of the terminal that fd is; ok is false when it is none.
-func terminalWidth(fd int) (cols int, ok bool) {
+// terminalSize gives the size of the terminal that fd is, 80×24 where it does not know its own; ok is false when it is none.
+func terminalSize(fd int) (cols, rows int, ok bool) {
 	if _, err := unix.IoctlGetTermios(fd, unix.TIOCGETA); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-	if err != nil || ws.Col == 0 {
-		return 80, true
+	if err != nil || ws.Col == 0 || ws.Row == 0 {
+		return 80, 24, true
 	}
-	return int(ws.Col), true
+	return int(ws.Col), int(ws.Row), true
 }
+
+// termState is how a terminal treats what is typed and written.
+type termState = unix.Termios
+
+// terminalRaw makes a terminal hand over each key at once, unchanged and not shown (cfmakeraw of termios(3)), and returns how it was.
+func terminalRaw(fd int) (*termState, error) {
+	before, err := unix.IoctlGetTermios(fd, unix.TIOCGETA)
+	if err != nil {
+		return nil, err
+	}
+	raw := *before
+	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	raw.Oflag &^= unix.OPOST
+	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+	return before, unix.IoctlSetTermios(fd, unix.TIOCSETA, &raw)
+}
+
+// terminalSet puts a terminal into a state that it had before.
+func terminalSet(fd int, state *termState) error {
+	return unix.IoctlSetTermios(fd, unix.TIOCSETA, state)
+}
+
+// waitReadable waits until there is something to read, or the end of it; false after so many milliseconds. Less than 0 is for ever.
+func waitReadable(fd, ms int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, ms)
+		if err != unix.EINTR {
+			return n != 0
+		}
+	}
+}
+
+// terminalSignals tells of a new size, and of a continuation by job control.
+func terminalSignals(ch chan os.Signal) { signal.Notify(ch, unix.SIGWINCH, unix.SIGCONT) }
+
+// suspend stops our process group as Ctrl-Z does, until somebody continues it. The system does not where nobody could.
+func suspend() { _ = unix.Kill(0, unix.SIGTSTP) }
 
 // --- keeper ---
 

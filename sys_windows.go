@@ -174,10 +174,22 @@ func sysOpenNull() (int, error) { return -1, errNotSupported }
 
 func sysBind(int) error { return nil }
 
-// --- client ---
+// --- terminal ---
 
-// terminalWidth finds no terminal: output is plain and not cut.
-func terminalWidth(fd int) (cols int, ok bool) { return 0, false }
+// terminalSize finds no terminal: output is plain and not cut.
+func terminalSize(int) (cols, rows int, ok bool) { return 0, 0, false }
+
+type termState struct{}
+
+func terminalRaw(int) (*termState, error) { return nil, errNotSupported }
+
+func terminalSet(int, *termState) error { return errNotSupported }
+
+func waitReadable(int, int) bool { return true }
+
+func terminalSignals(chan os.Signal) {}
+
+func suspend() {}
 
 // --- keeper ---
 
