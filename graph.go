@@ -116,6 +116,8 @@ type unit struct {
 	heapAt                   int       // index there, -1: not in it
 	queued                   bool
 
+	intent    int64   // CLOCK_MONOTONIC of the saved intent to start it …
+	intentGen uint64  // … and the start that was
 	changed   bool    // since takeChanged
 	savedCfg  *config // what the saver has written of cfg and next
 	savedNext *config
@@ -306,6 +308,7 @@ type graph struct {
 // closing is a shutdown in progress.
 type closing struct {
 	kind     string
+	code     int // exit code of the container
 	began    time.Time
 	asked    bool // three quarters have passed
 	killed   bool
@@ -2071,7 +2074,10 @@ func (g *graph) all(ev event) {
 // shutdown begins to stop everything in reverse order; eventShutdownNow kills what is left.
 func (g *graph) shutdown(ev event) {
 	if g.closing == nil {
-		g.closing = &closing{kind: ev.power, began: g.now}
+		g.closing = &closing{kind: ev.power, code: ev.sig, began: g.now}
+		if ev.timeout > 0 { // it began earlier, elsewhere: that is left of its time
+			g.closing.began = g.now.Add(ev.timeout - g.limit)
+		}
 		g.emit(effect{kind: effectClosing, text: ev.power, sig: ev.sig})
 		for _, n := range g.names() {
 			u := g.units[n]
@@ -2102,7 +2108,7 @@ func (g *graph) tickClosing() {
 	}
 	if !c.finished && !g.now.Before(c.began.Add(g.limit+giveUp)) {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind, incomplete: true})
+		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code, incomplete: true})
 	}
 }
 
@@ -2151,7 +2157,7 @@ func (g *graph) closingDue() time.Time {
 func (g *graph) finish() {
 	if c := g.closing; c != nil && !c.finished && g.live == 0 {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind})
+		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code})
 	}
 }
 
