@@ -497,7 +497,7 @@ func TestCriticalExitCodes(t *testing.T) {
 		{"its exit code", service(t, "exit=3", never), 3},
 		{"ended by itself with 0", service(t, "exit=0", never), 0},
 		{"128+9", service(t, "die=9", never), 137},
-		{"128+11", service(t, "die=11", never), 139},
+		{"128+11", "[service]\nexec = [\"/bin/sh\", \"-c\", \"kill -11 $$\"]\n" + never, 139},
 		{"not found", "[service]\nexec = \"/no/such\"\n" + never, 127},
 		{"not executable", "[service]\nexec = \"" + noexec + "\"\n" + never, 126},
 		{"after its last restart", service(t, "exit=4", "critical = true\n[lifecycle]\nmax_restarts = 1\nrestart_delay_ms = 10"), 4},
@@ -572,7 +572,7 @@ func TestRow43_CommandGetsEverySignal(t *testing.T) {
 	b := startInit(t, nil, boxOptions{cmd: []string{actorBinary(t), "signals"}, flags: []string{"--rewrite", "SIGWINCH:SIGALRM", "--rewrite", "1:0", "--shutdown-timeout-ms", "60000"}})
 	b.says("\nready\n")
 	count := func(n int) int { return strings.Count(b.output(), fmt.Sprintf("got %d\n", n)) }
-	for _, n := range []int{sigUsr1, sigUsr2, 14, sigTerm, sigInt, sigCont, sigPwr, sigRtmin, sigRtmin + 5, 64} {
+	for _, n := range []int{sigUsr1, sigUsr2, 14, sigTerm, sigInt, sigCont, sigPwr, sigRtmin + 1, sigRtmin + 5, 64} {
 		for times := 1; times <= 3; times++ {
 			before := count(n)
 			b.signal(n)
