@@ -116,11 +116,13 @@ type unit struct {
 	heapAt                   int       // index there, -1: not in it
 	queued                   bool
 
-	intent    int64   // CLOCK_MONOTONIC of the saved intent to start it …
-	intentGen uint64  // … and the start that was
-	changed   bool    // since takeChanged
-	savedCfg  *config // what the saver has written of cfg and next
-	savedNext *config
+	intent     int64   // CLOCK_MONOTONIC of the saved intent to start it …
+	intentGen  uint64  // … and the start that was
+	intentExit uint64  // … and the last exit that had come by then
+	exitSeq    uint64  // the exit record of its last end
+	changed    bool    // since takeChanged
+	savedCfg   *config // what the saver has written of cfg and next
+	savedNext  *config
 }
 
 // kind is "service" or "target".

@@ -51,6 +51,7 @@ type supervisor struct {
 	acks        ackList
 	withCmd     bool
 	loaded      bool              // the directories have been read once; under mu
+	answered    chan struct{}     // closed when who asked for an upgrade has been answered; under lifeMu
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
@@ -168,6 +169,9 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	var work []effect
 	s.mu.Lock()
 	for _, ev := range batch {
+		if u := s.g.units[ev.name]; ev.kind == eventExited && u != nil {
+			u.exitSeq = s.acks.of(ev.pid)
+		}
 		work = append(work, s.g.step(now, ev)...)
 		s.loaded = s.loaded || ev.kind == eventReload
 	}
@@ -1051,7 +1055,9 @@ type savedUnit struct {
 	Tries        int            `json:"tries,omitempty"`
 	RestartCount int            `json:"restart_count,omitempty"`
 	Pending      bool           `json:"pending,omitempty"`
-	Intent       int64          `json:"intent,omitempty"` // since when a start has been under way
+	Intent       int64          `json:"intent,omitempty"`      // since when a start has been under way …
+	IntentExit   uint64         `json:"intent_exit,omitempty"` // … and the last exit record of the keeper before it
+	Exit         uint64         `json:"exit,omitempty"`        // the record of its last end
 	RestartDue   int64          `json:"restart_due,omitempty"`
 	StartDue     int64          `json:"start_due,omitempty"`
 	StopDue      int64          `json:"stop_due,omitempty"`
@@ -1115,7 +1121,7 @@ func (c monoClock) load(n int64) time.Time {
 func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
 	s := savedUnit{Name: u.name, State: int(u.state), Up: u.up, Leave: int(u.leave), Again: u.again, Forced: u.forced, ByItself: u.byItself,
 		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
-		RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
+		Exit: u.exitSeq, RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
 		Checks: u.health.checks, Failures: u.health.failures,
 		Started: c.save(u.started), RunningAt: c.save(u.runningAt), LastStart: c.save(u.lastStart), LastStop: c.save(u.lastStop),
 		StartDue: c.save(u.startDue), StopDue: c.save(u.stopDue),
@@ -1123,7 +1129,7 @@ func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
 	if u.spawned {
 		s.PID, s.Ticks = u.pid, ticks
 	} else {
-		s.Intent = u.intent
+		s.Intent, s.IntentExit = u.intent, u.intentExit
 	}
 	if u.pending {
 		s.RestartDue = c.save(u.restartDue)
@@ -1158,7 +1164,7 @@ func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
 			u.savedCfg, u.savedNext = u.cfg, u.next
 		}
 		if u.state.live() && !u.spawned && u.intentGen != u.gen {
-			u.intent, u.intentGen = c.mono, u.gen
+			u.intent, u.intentExit, u.intentGen = c.mono, s.acks.seen(), u.gen
 		}
 		text := u.saved(c, s.ticksOf(u))
 		dst = appendRecord(dst, appendJSON([]byte{'u'}, &text))
@@ -1297,7 +1303,7 @@ func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 	u.state, u.up, u.leave, u.again, u.forced, u.byItself = state(s.State), s.Up, leave(s.Leave), s.Again, s.Forced, s.ByItself
 	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
 	u.pid, u.spawned = s.PID, s.PID != 0
-	u.intent, u.intentGen = s.Intent, s.Gen
+	u.intent, u.intentExit, u.intentGen, u.exitSeq = s.Intent, s.IntentExit, s.Gen, s.Exit
 	u.started, u.runningAt, u.lastStart, u.lastStop = c.load(s.Started), c.load(s.RunningAt), c.load(s.LastStart), c.load(s.LastStop)
 	u.tries, u.restartCount, u.pending, u.restartDue = s.Tries, s.RestartCount, s.Pending, c.load(s.RestartDue)
 	u.startDue, u.stopDue = c.load(s.StartDue), c.load(s.StopDue)
@@ -1316,6 +1322,21 @@ type ackList struct {
 	byPID map[int]uint64 // of our services, until the graph has saved their end
 	ready []uint64
 	held  []exitRecord // of unknown pids, until no start is under way
+	last  uint64       // the newest that came
+}
+
+// seen is the number of the newest exit record that came.
+func (a *ackList) seen() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// of is the exit record of a service's process; 0: none.
+func (a *ackList) of(pid int) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.byPID[pid]
 }
 
 // handed is what the keeper gives a new server before "live".
@@ -1391,7 +1412,10 @@ func (s *supervisor) adoptAll(st *savedState, h handed) {
 // adoptLive goes on with the units that have, or may have, a process. The order matters: first it is seen which processes there are,
 // then the keeper is asked for every end until now, so that what was not seen has ended with a known status or has never been.
 func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
-	a := adoption{st: st, known: map[int]bool{}, dead: map[int]exitRecord{}, missing: map[int]bool{}, found: map[string]kin{}, cmd: h.cmd}
+	a := adoption{st: st, known: map[int]bool{}, dead: map[int]exitRecord{}, missing: map[int]bool{}, found: map[string]kin{}, saved: map[uint64]bool{}, cmd: h.cmd}
+	for _, u := range st.units {
+		a.saved[u.Exit] = true
+	}
 	for _, u := range live {
 		if u.spawned {
 			a.known[u.pid] = true
@@ -1411,6 +1435,7 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 	}
 	for _, e := range exits {
 		a.dead[e.pid] = e
+		s.acks.last = e.seq
 	}
 	var again []*unit
 	for _, u := range live {
@@ -1434,6 +1459,7 @@ type adoption struct {
 	known   map[int]bool       // pids of units
 	missing map[int]bool       // those that were gone when we looked
 	dead    map[int]exitRecord // by pid, whose ever
+	saved   map[uint64]bool    // the records of ends that the state has already
 	found   map[string]kin     // processes of starts that were under way, by unit
 	cmd     packet             // what the keeper says of CMD
 }
@@ -1553,7 +1579,7 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, l *life) bool {
 		l.pipes.drain()
 		s.release(l.name, l.gen)
 	})
-	e, n := s.exitOfStart(a)
+	e, n := s.exitOfStart(a, u)
 	switch {
 	case u.state == stopping:
 		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
@@ -1570,11 +1596,11 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, l *life) bool {
 	return true
 }
 
-// exitOfStart is an exit that can be that of a start under way, and how many such there are: of a process that nobody knows and that
-// led a session, as services do and as orphans and helpers do not.
-func (s *supervisor) exitOfStart(a *adoption) (one exitRecord, n int) {
+// exitOfStart is an exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
+// nobody knows and that led a session, as services do and as orphans and helpers do not.
+func (s *supervisor) exitOfStart(a *adoption, u *unit) (one exitRecord, n int) {
 	for pid, e := range a.dead {
-		if !a.known[pid] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
+		if !a.known[pid] && e.seq > u.intentExit && !a.saved[e.seq] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
 			one = e
 			n++
 		}
@@ -1592,13 +1618,9 @@ func (s *supervisor) findStarted(u *unit, known map[int]bool) (kin, bool) {
 	var unreadable []kin
 	for range 20 {
 		unreadable = nil
-		pids := sysAllPids()
-		if s.keeper != nil {
-			pids = sysOrphans(s.procs.root)
-		}
-		for _, p := range pids {
+		for _, p := range sysAllPids() {
 			st, err := readStat(p)
-			if known[p] || p == os.Getpid() || err != nil || sysMono()-int64(st.Age()) < u.intent-int64(intentSlack) {
+			if known[p] || p == os.Getpid() || err != nil || s.keeper != nil && st.PPID != s.procs.root || sysMono()-int64(st.Age()) < u.intent-int64(intentSlack) {
 				continue
 			}
 			env, _ := foreignMemory(p, sysEnviron)
@@ -1631,8 +1653,8 @@ const intentSlack = 30 * time.Millisecond
 
 // discard kills what an unreadable state left running: all processes below our parent that carry the name of a start.
 func (s *supervisor) discard() {
-	for _, p := range sysOrphans(s.procs.root) {
-		if p == os.Getpid() {
+	for _, p := range sysAllPids() {
+		if st, err := readStat(p); err != nil || p == os.Getpid() || st.PPID != s.procs.root {
 			continue
 		}
 		env, _ := foreignMemory(p, sysEnviron)
@@ -1690,6 +1712,7 @@ func (s *supervisor) isAbandoned() bool {
 func (s *supervisor) exited(list []exitRecord) {
 	for _, e := range list {
 		s.acks.mu.Lock()
+		s.acks.last = e.seq
 		if s.procs.has(e.pid) {
 			s.acks.byPID[e.pid] = e.seq
 		} else {
@@ -1840,7 +1863,11 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 		if p.a != 0 {
 			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
 		}
-		return p.text, func() {}, nil
+		answered := make(chan struct{})
+		s.lifeMu.Lock()
+		s.answered = answered
+		s.lifeMu.Unlock()
+		return p.text, func() { close(answered) }, nil
 	case <-time.After(upgradeTime + 2*time.Second):
 		s.upgradeTold(packet{})
 		return "", nil, refuse("timeout", "PID 1 does not answer")
@@ -1939,6 +1966,15 @@ func (s *supervisor) loadRings(fd int) map[string][]byte {
 
 // handover ends this server for the next one: under the keeper, which keeps everything.
 func (s *supervisor) handover() {
+	s.lifeMu.Lock()
+	answered := s.answered
+	s.lifeMu.Unlock()
+	if answered != nil {
+		select {
+		case <-answered:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 	s.freeze()
 	if rings, err := s.saveRings(); err == nil {
 		s.keeper.send(packet{op: opStore, text: ringsKey, fds: []int{rings}})
