@@ -2071,6 +2071,29 @@ func (c *cli) goDown(method string) int {
 	return c.waitGone()
 }
 
+// cmdUpgrade has the server go over to another binary, or to what is at its own path now. Services do not notice.
+func cmdUpgrade(c *cli) int {
+	p := params{}
+	if len(c.args) > 0 {
+		path, err := filepath.Abs(c.args[0])
+		if err != nil {
+			return c.fail("", err)
+		}
+		p["binary"] = path
+	}
+	var r upgradeResult
+	raw, err := c.call("system.upgrade", p, &r)
+	if err != nil {
+		return c.fail("", err)
+	}
+	if c.json {
+		c.printJSON(true, []rawJSON{raw})
+		return exitDone
+	}
+	c.printText(fmt.Sprintf("version %s takes over\n", visible(r.Version)))
+	return exitDone
+}
+
 // cmdCall makes any call; there is no telling how long it takes.
 func cmdCall(c *cli) int {
 	var p any

@@ -116,9 +116,13 @@ type unit struct {
 	heapAt                   int       // index there, -1: not in it
 	queued                   bool
 
-	changed   bool    // since takeChanged
-	savedCfg  *config // what the saver has written of cfg and next
-	savedNext *config
+	intent     int64   // CLOCK_MONOTONIC of the saved intent to start it …
+	intentGen  uint64  // … and the start that was
+	intentExit uint64  // … and the last exit that had come by then
+	exitSeq    uint64  // the exit record of its last end
+	changed    bool    // since takeChanged
+	savedCfg   *config // what the saver has written of cfg and next
+	savedNext  *config
 }
 
 // kind is "service" or "target".
@@ -306,6 +310,7 @@ type graph struct {
 // closing is a shutdown in progress.
 type closing struct {
 	kind     string
+	code     int // exit code of the container
 	began    time.Time
 	asked    bool // three quarters have passed
 	killed   bool
@@ -2086,7 +2091,10 @@ func (g *graph) all(ev event) {
 // shutdown begins to stop everything in reverse order; eventShutdownNow kills what is left.
 func (g *graph) shutdown(ev event) {
 	if g.closing == nil {
-		g.closing = &closing{kind: ev.power, began: g.now}
+		g.closing = &closing{kind: ev.power, code: ev.sig, began: g.now}
+		if ev.timeout > 0 { // it began earlier, elsewhere: that is left of its time
+			g.closing.began = g.now.Add(ev.timeout - g.limit)
+		}
 		g.emit(effect{kind: effectClosing, text: ev.power, sig: ev.sig})
 		for _, n := range g.names() {
 			u := g.units[n]
@@ -2117,7 +2125,7 @@ func (g *graph) tickClosing() {
 	}
 	if !c.finished && !g.now.Before(c.began.Add(g.limit+giveUp)) {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind, incomplete: true})
+		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code, incomplete: true})
 	}
 }
 
@@ -2166,7 +2174,7 @@ func (g *graph) closingDue() time.Time {
 func (g *graph) finish() {
 	if c := g.closing; c != nil && !c.finished && g.live == 0 {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind})
+		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code})
 	}
 }
 

@@ -27,6 +27,7 @@ type packet struct {
 	a, b int64
 	text string
 	fds  []int
+	sent chan struct{} // closed once the record has left, or never will; nil: nobody waits. With op 0 there is no record
 }
 
 // What keeper and server tell each other. The keeper parses nothing else.
@@ -36,6 +37,7 @@ const (
 	opExits   = 'E' // keeper: exits, 20 bytes each in text: seq, pid, status
 	opAck     = 'A' // server: exits that are saved, 8 bytes each in text: seq
 	opLive    = 'L' // keeper: that was all. server: I have adopted everything
+	opSync    = 'S' // server: say this back, so that I know that all exits until now have come
 	opClosing = 'C' // server: a shutdown begins: a exit code, b time limit in ms, text kind. keeper: one is under way, b ms are left
 	opDone    = 'X' // server: the shutdown is complete
 	opDo      = 'G' // keeper: do text: reload, shutdown KIND, handover
@@ -58,7 +60,7 @@ func decodePacket(b []byte, fds []int) (packet, bool) {
 	if len(b) < packetHead {
 		return packet{}, false
 	}
-	return packet{b[0], int64(binary.LittleEndian.Uint64(b[1:])), int64(binary.LittleEndian.Uint64(b[9:])), string(b[packetHead:]), fds}, true
+	return packet{op: b[0], a: int64(binary.LittleEndian.Uint64(b[1:])), b: int64(binary.LittleEndian.Uint64(b[9:])), text: string(b[packetHead:]), fds: fds}, true
 }
 
 // link is one end of the pair. send never waits; one goroutine writes, in order.
@@ -87,18 +89,55 @@ func newLink(fd int) (*link, error) {
 
 func (l *link) send(p packet) { l.out.put(p) }
 
+// flush waits until what was sent has left, at most limit.
+func (l *link) flush(limit time.Duration) { l.sendNow(packet{}, limit) }
+
+// sendNow sends a record and waits until it has left, at most limit.
+func (l *link) sendNow(p packet, limit time.Duration) {
+	p.sent = make(chan struct{})
+	l.out.put(p)
+	wait := time.NewTimer(limit)
+	defer wait.Stop()
+	select {
+	case <-p.sent:
+	case <-wait.C:
+	}
+}
+
 func (l *link) write() {
+	broken := false
 	for range l.out.wake {
 		for _, p := range l.out.take() {
-			data := p.encode()
-			var err error
-			if e := l.raw.Write(func(fd uintptr) bool {
-				err = sysSendPacket(int(fd), data, p.fds)
-				return err != syscall.EAGAIN
-			}); e != nil || err == syscall.EPIPE || err == syscall.ECONNRESET {
-				return
+			if p.op != 0 && !broken {
+				broken = !l.put(p)
+			}
+			if p.sent != nil {
+				close(p.sent)
 			}
 		}
+	}
+}
+
+// put writes one record; false when there will never be a reader again. Descriptors on their way count against a limit of the
+// kernel's (unix(7), ETOOMANYREFS): then the reader needs a moment.
+func (l *link) put(p packet) bool {
+	data := p.encode()
+	for {
+		var err error
+		if e := l.raw.Write(func(fd uintptr) bool {
+			err = sysSendPacket(int(fd), data, p.fds)
+			return err != syscall.EAGAIN
+		}); e != nil || err == syscall.EPIPE || err == syscall.ECONNRESET {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		if err != syscall.ETOOMANYREFS && err != syscall.ENOBUFS && err != syscall.ENOMEM && err != syscall.EINTR {
+			logf(logError, "a record between keeper and server is lost: %v", err)
+			return true
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -124,14 +163,11 @@ func (l *link) recv() (packet, error) {
 	return p, nil
 }
 
-// waiting says whether a record has not been written yet.
-func (l *link) waiting() bool {
-	l.out.mu.Lock()
-	defer l.out.mu.Unlock()
-	return len(l.out.list) > 0
-}
-
 func (l *link) close() { l.file.Close() }
+
+// pause has recv return an error, without taking anything more, until goOn.
+func (l *link) pause() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) }
+func (l *link) goOn()  { _ = l.file.SetReadDeadline(time.Time{}) }
 
 // --- options
 
@@ -302,6 +338,7 @@ type keeper struct {
 	store map[string][]int // descriptors that outlive a server
 	exits []exitRecord
 	seq   uint64
+	told  uint64 // up to which exit the present server has been told
 
 	closing    *keeperClosing
 	cmd        mainProgram
@@ -467,6 +504,9 @@ func (k *keeper) run() int {
 	if len(k.opts.cmd) > 0 {
 		k.cmd.startAt = time.Now().Add(k.opts.cmdWait + time.Second)
 	}
+	if k.opts.parentSig != 0 {
+		sysParentSignal(k.opts.parentSig)
+	}
 	k.resume()
 	k.reap()
 	if k.server.pid == 0 && k.startAt.IsZero() {
@@ -507,7 +547,7 @@ func (k *keeper) nextDue() time.Time {
 	}
 	if c := k.closing; c != nil {
 		if !c.taken {
-			all = append(all, c.at.Add(-ownTime))
+			all = append(all, c.at.Add(-k.ownTime()))
 		}
 		all = append(all, c.killAt)
 	}
@@ -558,7 +598,7 @@ func (k *keeper) onClosing(now time.Time) (code int, done bool) {
 	if c == nil {
 		return 0, false
 	}
-	if !c.taken && over(c.at.Add(-ownTime), now) {
+	if !c.taken && over(c.at.Add(-k.ownTime()), now) {
 		logf(logWarn, "the server has not finished the shutdown; stopping everything that is left")
 		k.takeOver()
 	}
@@ -579,11 +619,19 @@ func (k *keeper) takeOver() {
 	if k.server.pid != 0 {
 		_ = sysKill(k.server.pid, sigKill)
 	}
-	sysKillAll(k.one, sigTerm)
+	sig, wait := sigTerm, k.ownTime()
+	if c.forced {
+		sig = sigKill
+	}
+	sysKillAll(k.one, sig)
+	sysKillAll(k.one, sigCont) // what is stopped ends only when it goes on
 	if c.killAt.IsZero() {
-		c.killAt = time.Now().Add(ownTime)
+		c.killAt = time.Now().Add(wait)
 	}
 }
+
+// ownTime is how long before the end of a shutdown's time the keeper no longer waits for the server.
+func (k *keeper) ownTime() time.Duration { return min(ownTime, k.opts.limit/16) }
 
 // anythingLeft says whether there is a process besides us that we must wait for.
 func (k *keeper) anythingLeft() bool { return k.server.pid != 0 || k.cmd.pid != 0 || sysAnyChild() }
@@ -659,7 +707,8 @@ func (k *keeper) welcome() {
 	for _, key := range sortedKeys(k.store) {
 		l.send(packet{op: opStore, text: key, fds: k.store[key]})
 	}
-	k.sendExits(k.exits)
+	k.told = 0
+	k.sendExits()
 	if len(k.opts.cmd) > 0 {
 		l.send(k.commandState())
 	}
@@ -680,7 +729,7 @@ func (k *keeper) serverEnded(status uint32) {
 	if k.closing != nil && k.closing.taken {
 		return
 	}
-	if s.live && !s.planned {
+	if s.live && !s.planned && how.Signal != sigKill { // SIGKILL comes from outside: it says nothing about the state
 		if time.Since(s.liveAt) < quickDeath {
 			k.quick++
 		} else {
@@ -768,6 +817,9 @@ func (k *keeper) onPacket(f from) {
 		k.acknowledged(p.text)
 	case opAsk:
 		_ = k.dog.feed()
+	case opSync:
+		k.reap()
+		f.link.send(packet{op: opSync})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
 		k.confirmUpgrade()
@@ -777,10 +829,11 @@ func (k *keeper) onPacket(f from) {
 		}
 		k.closing = &keeperClosing{kind: p.text, code: int(p.a), at: time.Now().Add(time.Duration(p.b) * time.Millisecond)}
 	case opDone:
-		if k.closing != nil {
-			k.closing.taken, k.closing.killAt = true, time.Now().Add(ownTime)
-			sysKillAll(k.one, sigKill)
+		if k.closing == nil {
+			k.closing = &keeperClosing{kind: p.text, code: int(p.a)}
 		}
+		k.closing.taken, k.closing.killAt = true, time.Now().Add(ownTime)
+		sysKillAll(k.one, sigKill)
 	case opCommand:
 		k.startCommand()
 	case opUpgrade:
@@ -838,9 +891,8 @@ func (k *keeper) handover() {
 
 // reap takes every end there is: SIGCHLD is one bit, however many children ended.
 func (k *keeper) reap() {
-	var fresh []exitRecord
 	for {
-		pid, status := sysWaitAny()
+		pid, status, leader := sysWaitAny()
 		if pid <= 0 {
 			break
 		}
@@ -855,20 +907,22 @@ func (k *keeper) reap() {
 		case k.cmd.pid:
 			k.commandEnded(status)
 		}
+		if leader {
+			status |= leaderBit
+		}
 		k.seq++
-		fresh = append(fresh, exitRecord{k.seq, pid, status})
+		k.exits = append(k.exits, exitRecord{k.seq, pid, status})
 	}
-	k.exits = append(k.exits, fresh...)
 	if n := len(k.exits) - maxExits; n > 0 {
 		k.exits = slices.Delete(k.exits, 0, n)
 	}
-	k.sendExits(fresh)
+	k.sendExits()
 }
 
 // reapFor reaps until no child is left, at most for a time.
 func (k *keeper) reapFor(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && sysAnyChild(); time.Sleep(5 * time.Millisecond) {
-		for pid, _ := sysWaitAny(); pid > 0; pid, _ = sysWaitAny() {
+		for pid, _, _ := sysWaitAny(); pid > 0; pid, _, _ = sysWaitAny() {
 			if pid == k.server.pid {
 				k.server.pid = 0
 			}
@@ -881,10 +935,20 @@ func stopped(status uint32) bool { return status&0xff == 0x7f }
 
 const exitSize = 20
 
-func (k *keeper) sendExits(list []exitRecord) {
+// leaderBit marks, in the status of an exit record, what led a session of its own, as the main process of every service does.
+const leaderBit = 1 << 31
+
+// sendExits tells the server of the ends that it has not heard of.
+func (k *keeper) sendExits() {
 	if k.server.link == nil {
 		return
 	}
+	first := len(k.exits)
+	for first > 0 && k.exits[first-1].seq > k.told {
+		first--
+	}
+	list := k.exits[first:]
+	k.told = k.seq
 	for len(list) > 0 {
 		n := min(len(list), 1000)
 		var b []byte
@@ -956,7 +1020,7 @@ func (k *keeper) shutdown(kind string, code int, again bool) {
 			c.forced = true
 			logf(logWarn, "killing what is left")
 			k.tell("kill")
-			c.at = time.Now().Add(2*time.Second + ownTime)
+			c.at = time.Now().Add(time.Second)
 		}
 		return
 	}
@@ -1004,7 +1068,7 @@ func (k *keeper) startCommand() {
 	k.cmd.started = true
 	path, err := lookCommand(k.opts.cmd[0])
 	if err == nil {
-		k.cmd.pid, k.cmd.tty, err = sysForkCommand(path, k.opts.cmd, k.opts.parentSig)
+		k.cmd.pid, k.cmd.tty, err = sysForkCommand(path, k.opts.cmd)
 	}
 	if err != nil {
 		code := 126
@@ -1194,18 +1258,46 @@ func (k *keeper) confirmUpgrade() {
 	}
 	path := k.newPath
 	k.newPath, k.newBy = "", time.Time{}
-	memo, err := k.resumeMemo(path)
-	if err != nil {
-		logf(logError, "cannot keep what PID 1 holds for the new binary: %v; PID 1 stays with the old one", err)
+	if k.closing != nil || k.emergency {
+		return // the old binary knows how to end this
+	}
+	k.quiesce()
+	if k.closing != nil || k.server.link == nil {
 		return
 	}
-	k.flush()
-	for end := time.Now().Add(time.Second); k.server.link.waiting() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+	memo, err := k.resumeMemo(path)
+	if err == nil {
+		k.flush()
+		err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
+		_ = sysClose(memo)
 	}
-	err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
-	logf(logError, "PID 1 cannot execute %s: %v; it stays with the old binary", path, err)
-	_ = sysClose(memo)
+	logf(logError, "PID 1 cannot go over to %s: %v; it stays with the old binary", path, err)
+	k.server.link.goOn()
+	k.listen(k.server.link)
+}
+
+// quiesce brings the link to rest before an execve: what was read from it has been taken, what was sent has left, and the rest stays
+// in the socket for the next image.
+func (k *keeper) quiesce() {
+	l := k.server.link
+	l.pause()
+	for f := range k.packets {
+		if f.link == l && f.gone {
+			break
+		}
+		k.onPacket(f)
+	}
+	for more := true; more; {
+		select {
+		case s := <-k.signals:
+			k.onSignal(int(s.(syscall.Signal)))
+		default:
+			more = false
+		}
+	}
+	if k.server.link != nil {
+		l.flush(time.Second)
+	}
 }
 
 // resumeVar names the descriptor with what an earlier image of this keeper held.
@@ -2962,6 +3054,9 @@ func plainREPL(console io.ReadWriter) (wish string) {
 	}
 }
 
+// consoleProgram is the program whose commands the line loop knows; tests, which are another one, put something else here.
+var consoleProgram = ownProgram
+
 // runOnConsole runs a command of our own program there.
 func runOnConsole(console io.ReadWriter, words []string) {
 	file, ok := console.(*os.File)
@@ -2970,7 +3065,7 @@ func runOnConsole(console io.ReadWriter, words []string) {
 		return
 	}
 	err := waitUntilEnd(func() (int, error) {
-		return sysStartOn(file, ownProgram(), append([]string{"zinit"}, words...), shellEnv())
+		return sysStartOn(file, consoleProgram(), append([]string{"zinit"}, words...), shellEnv())
 	})
 	if err != nil {
 		fmt.Fprintf(console, "cannot run zinit %s: %v\r\n", visible(words[0]), err)

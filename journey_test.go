@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,7 @@ type server struct {
 	cmd     *exec.Cmd
 	out     *os.File
 	ended   chan error
+	via     []string        // runs the client elsewhere, on the default socket
 	dialed  []net.Conn      // raw connections
 	prepare func(*exec.Cmd) // changes how the server is run; may be nil
 }
@@ -110,7 +112,11 @@ func (s *server) write(name, text string) {
 // zinit runs a command as a user would and returns what it printed and its exit code.
 func (s *server) zinit(args ...string) (string, int) {
 	s.t.Helper()
-	cmd := exec.Command(zinitBinary(s.t), append([]string{"--socket", s.socket}, args...)...)
+	argv := append([]string{zinitBinary(s.t), "--socket", s.socket}, args...)
+	if s.via != nil {
+		argv = append(slices.Clone(s.via), args...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
 	out, err := cmd.CombinedOutput()
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {

@@ -471,6 +471,7 @@ func serverCommands() []command {
 			help: "stop all services and power off"},
 		{name: "reboot", group: "server", server: true, run: cmdReboot, help: "stop all services and reboot"},
 		{name: "halt", group: "server", server: true, run: cmdHalt, help: "stop all services and halt"},
+		{name: "upgrade", args: "[BINARY]", group: "server", server: true, run: cmdUpgrade, help: "go over to a new binary; the services run on"},
 		{name: "server", group: "server", alone: true, run: cmdServer, help: "be the server, in the foreground",
 			more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
 			flags: serverFlags()},

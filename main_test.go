@@ -77,9 +77,14 @@ func TestMain(m *testing.M) {
 		childMain(os.Args[2:])
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
+		enterMain(os.Args[2:])
+	}
 	code := m.Run()
-	if buildOnce.path != "" {
-		os.RemoveAll(filepath.Dir(buildOnce.path))
+	for _, path := range []string{buildOnce.path, actorOnce.path} {
+		if path != "" {
+			os.RemoveAll(filepath.Dir(path))
+		}
 	}
 	os.Exit(code)
 }

@@ -105,6 +105,7 @@ type process struct {
 type procs struct {
 	parent bool // we are the parent of what we start, and reap; false: our own parent is, and reports through reaped
 	root   int  // whose children services and orphans are
+	alone  bool // that parent has died; under mu
 
 	mu       sync.Mutex
 	live     map[int]*process
@@ -260,6 +261,9 @@ func (t *procs) start(sp *spec, name, invocation string, gone func(exit)) (*proc
 	if err == nil {
 		p.pid, p.pidfd = pid, pidfd
 		t.live[pid] = p
+		if t.alone && t.watchPid(p) != nil {
+			t.endUnknown(p)
+		}
 		if status, dead := t.early[pid]; dead {
 			wake = t.settleEarly(p, status)
 		}
@@ -328,8 +332,8 @@ func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(e
 }
 
 // adoptReported takes over a process whose exit our parent reports: alive, or ended with a status that is known already.
-func (t *procs) adoptReported(pid int, invocation string, status *uint32, gone func(exit)) *process {
-	p := &process{t: t, pid: pid, invocation: invocation, gone: gone, pidfd: -1, started: time.Now()}
+func (t *procs) adoptReported(pid int, name, invocation string, status *uint32, gone func(exit)) *process {
+	p := &process{t: t, name: name, pid: pid, invocation: invocation, gone: gone, pidfd: -1, started: time.Now()}
 	if fd, err := sysPidfd(pid); err == nil && status == nil {
 		p.pidfd = fd
 	}
@@ -344,11 +348,36 @@ func (t *procs) adoptReported(pid int, invocation string, status *uint32, gone f
 	return p
 }
 
-// has says whether pid is one of our live main processes.
+// has says whether pid is the live main process of a service; helpers are none.
 func (t *procs) has(pid int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.live[pid] != nil
+	return t.live[pid] != nil && t.live[pid].name != ""
+}
+
+// orphaned is told that our parent, which reaped and reported, has died: from now on an end is seen by the pidfd, and its status by nobody.
+func (t *procs) orphaned() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.root, t.alone = os.Getppid(), true
+	for pid, p := range t.live {
+		p.adopted = true
+		if p.pidfd < 0 {
+			p.pidfd, _ = sysPidfd(pid)
+		}
+		if p.pidfd < 0 || t.watchPid(p) != nil {
+			t.endUnknown(p)
+		}
+	}
+}
+
+// lost ends an adopted process that was gone before it was adopted and whose exit nobody has.
+func (t *procs) lost(p *process) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !p.ended {
+		t.endUnknown(p)
+	}
 }
 
 // watchPid has the end of an adopted process reported by its pidfd, under mu.
@@ -739,6 +768,7 @@ func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byt
 	}
 	defer r.Close()
 	mine := *sp
+	mine.helper = true
 	mine.Stdout, mine.Stderr = int(w.Fd()), int(w.Fd())
 	ended := make(chan exit, 1)
 	p, err := t.start(&mine, "", "", func(e exit) { ended <- e })
@@ -929,6 +959,7 @@ type spec struct {
 	Stdin, Stdout, Stderr int    // descriptors; -1 = /dev/null
 	UID, GID              int    // -1 = keep
 	Groups                []int  // supplementary groups; used when UID or GID is not -1
+	helper                bool   // serves a service, and leads no session
 }
 
 // files are the descriptors 0 to 2 of the child.

@@ -45,9 +45,13 @@ type supervisor struct {
 	journal     *journal // nil: nothing is saved
 	unsaved     bool     // the journal lacks something: write it anew
 	saidUnsaved bool
-	keeper      *link // nil: standalone
+	keeper      *link         // nil: standalone
+	abandoned   chan struct{} // closed when the keeper has died
+	early       []packet      // of the keeper, for follow
 	acks        ackList
 	withCmd     bool
+	loaded      bool              // the directories have been read once; under mu
+	answered    chan struct{}     // closed when who asked for an upgrade has been answered; under lifeMu
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
@@ -95,7 +99,11 @@ func newSupervisor(opts serverOptions, mode string) *supervisor {
 	s := &supervisor{opts: opts, mode: mode, begun: time.Now(), lives: map[uint64]*life{}, finished: make(chan effect, 1),
 		g: newGraph(opts.shutdownTimeout), moves: newMoveHub()}
 	s.g.mint = newInvocation
+	if opts.keeper { // before the keeper loses its patience
+		s.g.reserve = min(3*ownTime/2, opts.shutdownTimeout/8)
+	}
 	s.acks.byPID = map[int]uint64{}
+	s.abandoned = make(chan struct{})
 	s.events.init()
 	s.hands.init()
 	s.spawner = newSpawner(s)
@@ -161,7 +169,11 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	var work []effect
 	s.mu.Lock()
 	for _, ev := range batch {
+		if u := s.g.units[ev.name]; ev.kind == eventExited && u != nil {
+			u.exitSeq = s.acks.of(ev.pid)
+		}
 		work = append(work, s.g.step(now, ev)...)
+		s.loaded = s.loaded || ev.kind == eventReload
 	}
 	next := s.g.nextDue()
 	if !next.IsZero() && !next.After(now) {
@@ -188,7 +200,7 @@ func (s *supervisor) turn(now time.Time) time.Time {
 func (s *supervisor) perform(e *effect) {
 	switch e.kind {
 	case effectSpawn:
-		if s.withCmd && e.name == mainName {
+		if s.isMain(e.name) {
 			s.keeper.send(packet{op: opCommand})
 			return
 		}
@@ -287,7 +299,7 @@ func (s *supervisor) touch(e *effect) {
 	case effectKill:
 		l.proc.kill()
 	case effectStop:
-		if s.withCmd && e.name == mainName {
+		if s.isMain(e.name) && !s.isAbandoned() {
 			s.keeper.send(packet{op: opDo, text: fmt.Sprintf("signal %d", sigTerm)})
 			return
 		}
@@ -318,7 +330,11 @@ func (s *supervisor) stop(l *life) {
 
 // check runs one health check and reports it.
 func (s *supervisor) check(name string, gen uint64, c *config) {
-	err := check(c.Health, func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, "", timeout) })
+	invocation := ""
+	if l := s.life(gen); l != nil && l.proc != nil {
+		invocation = l.proc.invocation // so that what is left of a check ends with its service
+	}
+	err := check(c.Health, func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, invocation, timeout) })
 	ev := event{kind: eventHealth, name: name, gen: gen, ok: err == nil}
 	if err != nil {
 		ev.text = err.Error()
@@ -490,8 +506,8 @@ func serverMain(opts serverOptions) int {
 	s.logs.flushLogs(time.Second)
 	s.forgetState()
 	if s.keeper != nil {
-		s.keeper.send(packet{op: opDone})
-		select {} // the keeper ends us
+		s.keeper.send(packet{op: opDone, a: int64(e.sig), text: e.text})
+		<-s.abandoned // the keeper ends us
 	}
 	return exitDone
 }
@@ -616,13 +632,13 @@ func (s *supervisor) begin(st *savedState, h handed) <-chan struct{} {
 	}
 	if s.keeper != nil {
 		background("keeper", s.follow)
-		if h.closing != nil {
-			s.submit(event{kind: eventShutdown, power: h.closing.text})
+		if c := h.closing; c != nil {
+			s.submit(event{kind: eventShutdown, power: c.text, sig: int(c.a), timeout: time.Duration(max(c.b, 1)) * time.Millisecond})
 		}
 		s.sendAcks()
 		s.keeper.send(packet{op: opLive})
 	}
-	if st == nil || s.keeper == nil {
+	if st == nil || s.keeper == nil || !st.server.Loaded {
 		background("boot", func() { s.boot(); close(loaded) })
 		return loaded
 	}
@@ -643,7 +659,11 @@ func (s *supervisor) waitForMain() {
 			break
 		}
 	}
-	s.startMain()
+	fresh := false
+	s.view(func(g *graph, _ time.Time) { fresh = g.units[mainName].lastStart.IsZero() })
+	if fresh {
+		s.startMain()
+	}
 }
 
 // waitForEnd takes signals until the shutdown that one of them, or a client, began is complete. A second SIGTERM or SIGINT kills at once.
@@ -842,7 +862,8 @@ func (p *spawner) execute(j *spawnJob, sp *spec) {
 	}
 	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
 	if s.keeper != nil {
-		s.keeper.send(packet{op: opStore, text: logKey(j.name, j.gen), fds: pipes.readFDs()})
+		// Before the process: were we killed in between, its pipes would have no reader and it would die of that.
+		s.keeper.sendNow(packet{op: opStore, text: logKey(j.name, j.gen), fds: pipes.readFDs()}, linkTime)
 	}
 	l := &life{pipes: pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
 	proc, err := s.procs.start(sp, j.name, j.invocation, func(e exit) {
@@ -856,6 +877,7 @@ func (p *spawner) execute(j *spawnJob, sp *spec) {
 		return
 	}
 	l.proc = proc
+	s.claim(proc.pid)
 	s.lifeMu.Lock()
 	s.lives[j.gen] = l
 	s.lifeMu.Unlock()
@@ -1038,6 +1060,9 @@ type savedUnit struct {
 	Tries        int            `json:"tries,omitempty"`
 	RestartCount int            `json:"restart_count,omitempty"`
 	Pending      bool           `json:"pending,omitempty"`
+	Intent       int64          `json:"intent,omitempty"`      // since when a start has been under way …
+	IntentExit   uint64         `json:"intent_exit,omitempty"` // … and the last exit record of the keeper before it
+	Exit         uint64         `json:"exit,omitempty"`        // the record of its last end
 	RestartDue   int64          `json:"restart_due,omitempty"`
 	StartDue     int64          `json:"start_due,omitempty"`
 	StopDue      int64          `json:"stop_due,omitempty"`
@@ -1062,10 +1087,12 @@ type savedConfig struct {
 // savedServer is what is not of one unit.
 type savedServer struct {
 	Boot    string `json:"boot"` // boot id: the state is void on another one
+	Loaded  bool   `json:"loaded,omitempty"`
 	Gen     uint64 `json:"gen"`
 	Seq     uint64 `json:"seq"`
 	Started int64  `json:"started"`
 	Closing string `json:"closing,omitempty"`
+	Code    int    `json:"code,omitempty"`
 	Began   int64  `json:"began,omitempty"`
 	Asked   bool   `json:"asked,omitempty"`
 	Killed  bool   `json:"killed,omitempty"`
@@ -1099,13 +1126,15 @@ func (c monoClock) load(n int64) time.Time {
 func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
 	s := savedUnit{Name: u.name, State: int(u.state), Up: u.up, Leave: int(u.leave), Again: u.again, Forced: u.forced, ByItself: u.byItself,
 		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
-		RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
+		Exit: u.exitSeq, RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
 		Checks: u.health.checks, Failures: u.health.failures,
 		Started: c.save(u.started), RunningAt: c.save(u.runningAt), LastStart: c.save(u.lastStart), LastStop: c.save(u.lastStop),
 		StartDue: c.save(u.startDue), StopDue: c.save(u.stopDue),
 		BootBlocked: c.save(u.bootBlocked), BootStarting: c.save(u.bootStarting), BootReady: c.save(u.bootReady)}
 	if u.spawned {
 		s.PID, s.Ticks = u.pid, ticks
+	} else {
+		s.Intent, s.IntentExit = u.intent, u.intentExit
 	}
 	if u.pending {
 		s.RestartDue = c.save(u.restartDue)
@@ -1139,6 +1168,9 @@ func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
 			}
 			u.savedCfg, u.savedNext = u.cfg, u.next
 		}
+		if u.state.live() && !u.spawned && u.intentGen != u.gen {
+			u.intent, u.intentExit, u.intentGen = c.mono, s.acks.seen(), u.gen
+		}
 		text := u.saved(c, s.ticksOf(u))
 		dst = appendRecord(dst, appendJSON([]byte{'u'}, &text))
 	}
@@ -1158,9 +1190,9 @@ func (s *supervisor) ticksOf(u *unit) uint64 {
 }
 
 func (s *supervisor) serverRecord(dst []byte, c monoClock) []byte {
-	v := savedServer{Boot: s.bootID, Gen: s.g.gen, Seq: s.logs.lastSeq(), Started: c.save(s.begun)}
+	v := savedServer{Boot: s.bootID, Loaded: s.loaded, Gen: s.g.gen, Seq: s.logs.lastSeq(), Started: c.save(s.begun)}
 	if cl := s.g.closing; cl != nil {
-		v.Closing, v.Began, v.Asked, v.Killed = cl.kind, c.save(cl.began), cl.asked, cl.killed
+		v.Closing, v.Code, v.Began, v.Asked, v.Killed = cl.kind, cl.code, c.save(cl.began), cl.asked, cl.killed
 	}
 	return appendRecord(dst, appendJSON([]byte{'g'}, &v))
 }
@@ -1254,7 +1286,7 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 	g.now, g.out = c.now, nil
 	g.gen = st.server.Gen
 	if st.server.Closing != "" {
-		g.closing = &closing{kind: st.server.Closing, began: c.load(st.server.Began), asked: st.server.Asked, killed: st.server.Killed}
+		g.closing = &closing{kind: st.server.Closing, code: st.server.Code, began: c.load(st.server.Began), asked: st.server.Asked, killed: st.server.Killed}
 	}
 	var live []*unit
 	for _, n := range sortedKeys(st.units) {
@@ -1276,6 +1308,7 @@ func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 	u.state, u.up, u.leave, u.again, u.forced, u.byItself = state(s.State), s.Up, leave(s.Leave), s.Again, s.Forced, s.ByItself
 	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
 	u.pid, u.spawned = s.PID, s.PID != 0
+	u.intent, u.intentExit, u.intentGen, u.exitSeq = s.Intent, s.IntentExit, s.Gen, s.Exit
 	u.started, u.runningAt, u.lastStart, u.lastStop = c.load(s.Started), c.load(s.RunningAt), c.load(s.LastStart), c.load(s.LastStop)
 	u.tries, u.restartCount, u.pending, u.restartDue = s.Tries, s.RestartCount, s.Pending, c.load(s.RestartDue)
 	u.startDue, u.stopDue = c.load(s.StartDue), c.load(s.StopDue)
@@ -1293,7 +1326,22 @@ type ackList struct {
 	mu    sync.Mutex
 	byPID map[int]uint64 // of our services, until the graph has saved their end
 	ready []uint64
-	held  []uint64 // of unknown pids, until no start is under way
+	held  []exitRecord // of unknown pids, until no start is under way
+	last  uint64       // the newest that came
+}
+
+// seen is the number of the newest exit record that came.
+func (a *ackList) seen() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// of is the exit record of a service's process; 0: none.
+func (a *ackList) of(pid int) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.byPID[pid]
 }
 
 // handed is what the keeper gives a new server before "live".
@@ -1327,6 +1375,9 @@ func greet(l *link) (handed, error) {
 	}
 }
 
+// linkTime is how long a record may take to reach the keeper.
+const linkTime = 5 * time.Second
+
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
 	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
@@ -1341,10 +1392,6 @@ func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", na
 // adoptAll goes on with the services of an earlier server.
 func (s *supervisor) adoptAll(st *savedState, h handed) {
 	c := clockNow()
-	dead := map[int]exitRecord{}
-	for _, e := range h.exits {
-		dead[e.pid] = e
-	}
 	s.logs.seqAtLeast(st.server.Seq + seqGap)
 	if st.server.Started != 0 {
 		s.begun = c.load(st.server.Started)
@@ -1358,22 +1405,88 @@ func (s *supervisor) adoptAll(st *savedState, h handed) {
 	}
 	s.mu.Unlock()
 	s.adoptLogs(h.store, live)
-	known := map[int]bool{}
-	for _, u := range live {
-		known[u.pid] = true
-	}
-	for _, u := range live {
-		s.adoptUnit(st, u, dead, known)
-	}
-	for _, e := range h.exits {
-		if !known[e.pid] {
-			s.acks.ready = append(s.acks.ready, e.seq)
-		}
+	s.adoptLive(st, live, h)
+	if g := s.g; g.closing != nil && h.closing == nil && s.keeper != nil {
+		s.perform(&effect{kind: effectClosing, text: g.closing.kind, sig: g.closing.code})
 	}
 	if len(live) > 0 {
 		logf(logInfo, "adopted %d running services", len(live))
 	}
 }
+
+// adoptLive goes on with the units that have, or may have, a process. The order matters: first it is seen which processes there are,
+// then the keeper is asked for every end until now, so that what was not seen has ended with a known status or has never been.
+func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
+	a := adoption{st: st, known: map[int]bool{}, dead: map[int]exitRecord{}, missing: map[int]bool{}, found: map[string]kin{}, saved: map[uint64]bool{}, cmd: h.cmd}
+	for _, u := range st.units {
+		a.saved[u.Exit] = true
+	}
+	for _, u := range live {
+		if u.spawned {
+			a.known[u.pid] = true
+			a.missing[u.pid] = sysKill(u.pid, 0) == syscall.ESRCH
+		}
+	}
+	for _, u := range live {
+		if !u.spawned && !s.isMain(u.name) {
+			if k, ok := s.findStarted(u, a.known); ok {
+				a.known[k.pid], a.found[u.name] = true, k
+			}
+		}
+	}
+	exits := h.exits
+	if s.keeper != nil {
+		exits = append(exits, s.askExits()...)
+	}
+	for _, e := range exits {
+		a.dead[e.pid] = e
+		s.acks.last = e.seq
+	}
+	var again []*unit
+	for _, u := range live {
+		if !s.adoptUnit(&a, u) {
+			again = append(again, u)
+		}
+	}
+	for _, e := range exits {
+		if !a.known[e.pid] {
+			s.acks.ready = append(s.acks.ready, e.seq)
+		}
+	}
+	for _, u := range again {
+		s.perform(&effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation})
+	}
+}
+
+// adoption is what is known while the services of an earlier server are adopted.
+type adoption struct {
+	st      *savedState
+	known   map[int]bool       // pids of units
+	missing map[int]bool       // those that were gone when we looked
+	dead    map[int]exitRecord // by pid, whose ever
+	saved   map[uint64]bool    // the records of ends that the state has already
+	found   map[string]kin     // processes of starts that were under way, by unit
+	cmd     packet             // what the keeper says of CMD
+}
+
+// askExits returns all exits that have happened until now and were not handed over yet; whatever else comes is kept for follow.
+func (s *supervisor) askExits() []exitRecord {
+	s.keeper.send(packet{op: opSync})
+	var exits []exitRecord
+	for {
+		p, err := s.keeper.recv()
+		switch {
+		case err != nil, p.op == opSync:
+			return exits // without a keeper follow finds the same error
+		case p.op == opExits:
+			exits = append(exits, parseExits(p.text)...)
+		default:
+			s.early = append(s.early, p)
+		}
+	}
+}
+
+func (s *supervisor) isMain(name string) bool { return s.withCmd && name == mainName }
 
 // adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
 func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
@@ -1405,46 +1518,45 @@ func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 	}
 }
 
-// adoptUnit goes on with one unit that has a process, or whose start was under way when the last server died.
-func (s *supervisor) adoptUnit(st *savedState, u *unit, dead map[int]exitRecord, known map[int]bool) {
+// adoptUnit goes on with one unit that has a process, or whose start was under way when the last server died. False: that start
+// never happened and is to be done now.
+func (s *supervisor) adoptUnit(a *adoption, u *unit) bool {
 	l := s.lives[u.gen]
 	if l == nil {
 		l = &life{name: u.name, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
 		s.lives[u.gen] = l
 	}
-	pid, ticks, found := u.pid, st.units[u.name].Ticks, u.spawned
-	if !found {
-		pid, ticks, found = s.findStarted(u, known)
+	pid, ticks, found := u.pid, a.st.units[u.name].Ticks, u.spawned
+	if k, ok := a.found[u.name]; ok {
+		pid, ticks, found = k.pid, k.start, true
 	}
-	gone := func(e exit) { background("end of a service", func() { s.gone(l, e) }) }
-	if !found {
-		close(l.told)
-		delete(s.lives, u.gen)
-		if e, ok := s.exitOfStart(dead, known); ok && u.state != stopping {
-			s.acks.byPID[e.pid] = e.seq
-			s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
-			s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: decodeStatus(e.status)})
-			known[e.pid] = true
-			return
-		}
-		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "the server died while it was being started"})
-		return
+	if s.isMain(u.name) && !found && a.cmd.a > 0 {
+		pid, found = int(a.cmd.a), true
 	}
-	known[pid] = true
+	if !found {
+		return s.adoptStart(a, u, l)
+	}
+	a.known[pid] = true
 	var status *uint32
-	if e, ok := dead[pid]; ok {
-		status = &e.status
+	if e, ok := a.dead[pid]; ok {
+		code := e.status &^ leaderBit
+		status = &code
 		s.acks.byPID[pid] = e.seq
 	}
+	gone := func(e exit) { background("end of a service", func() { s.gone(l, e) }) }
 	if s.keeper != nil {
-		l.proc = s.procs.adoptReported(pid, u.invocation, status, gone)
+		l.proc = s.procs.adoptReported(pid, u.name, u.invocation, status, gone)
+		if status == nil && a.missing[pid] {
+			logf(logError, "%s: process %d has gone, and nobody knows how it ended", u.name, pid)
+			s.procs.lost(l.proc)
+		}
 	} else {
 		p, err := s.procs.adopt(pid, ticks, u.invocation, gone)
 		if err != nil {
 			logf(logError, "%s: %v", u.name, err)
 			close(l.told)
 			s.submit(event{kind: eventExited, name: u.name, gen: u.gen})
-			return
+			return true
 		}
 		l.proc = p
 	}
@@ -1460,68 +1572,94 @@ func (s *supervisor) adoptUnit(st *savedState, u *unit, dead map[int]exitRecord,
 		e := effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}
 		s.hands.put(func() { s.touch(&e) })
 	}
+	return true
 }
 
-// exitOfStart is the one exit of an unknown process that can be that of a start under way, if there is just one.
-func (s *supervisor) exitOfStart(dead map[int]exitRecord, known map[int]bool) (exitRecord, bool) {
-	var one exitRecord
-	n := 0
-	for pid, e := range dead {
-		if !known[pid] && decodeStatus(e.status).Code != execFailed {
+// adoptStart decides what became of a start under way of which there is no process: it ran and has ended, it was called back, or it
+// never happened and the result is false.
+func (s *supervisor) adoptStart(a *adoption, u *unit, l *life) bool {
+	close(l.told)
+	delete(s.lives, u.gen)
+	background("drain", func() {
+		l.pipes.drain()
+		s.release(l.name, l.gen)
+	})
+	e, n := s.exitOfStart(a, u)
+	switch {
+	case u.state == stopping:
+		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
+	case s.isMain(u.name) || n == 0:
+		return false
+	case n == 1:
+		a.known[e.pid] = true
+		s.acks.byPID[e.pid] = e.seq
+		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
+		s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: decodeStatus(e.status &^ leaderBit)})
+	default:
+		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "the server died while it was being started"})
+	}
+	return true
+}
+
+// exitOfStart is an exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
+// nobody knows and that led a session, as services do and as orphans and helpers do not.
+func (s *supervisor) exitOfStart(a *adoption, u *unit) (one exitRecord, n int) {
+	for pid, e := range a.dead {
+		if !a.known[pid] && e.seq > u.intentExit && !a.saved[e.seq] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
 			one = e
 			n++
 		}
 	}
-	return one, n == 1
+	return one, n
 }
 
 // execFailed is the exit code of a fork whose execve failed, before anybody could be told (the Go runtime's).
 const execFailed = 253
 
-// findStarted looks for the process of a start that was under way: a child that nobody knows, with the start's name in its
-// environment. Where environments cannot be read, a single unknown child must be it; of several, none may live on.
-func (s *supervisor) findStarted(u *unit, known map[int]bool) (pid int, ticks uint64, found bool) {
-	var unreadable []int
+// findStarted looks for the process of a start that was under way: a process younger than the intent, with the start's name in its
+// environment. Under the keeper an environment that cannot be read is no hindrance: a single unknown child that leads a session must be
+// it; of several, none may live on.
+func (s *supervisor) findStarted(u *unit, known map[int]bool) (kin, bool) {
+	var unreadable []kin
 	for range 20 {
 		unreadable = nil
-		for _, p := range sysOrphans(s.procs.root) {
-			if known[p] || p == os.Getpid() {
+		for _, p := range sysAllPids() {
+			st, err := readStat(p)
+			if known[p] || p == os.Getpid() || err != nil || s.keeper != nil && st.PPID != s.procs.root || sysMono()-int64(st.Age()) < u.intent-int64(intentSlack) {
 				continue
 			}
-			env, ok := foreignMemory(p, sysEnviron)
-			id := envValue(env, "ZINIT_INVOCATION_ID")
-			if ok && id == u.invocation {
-				if st, err := readStat(p); err == nil {
-					return p, st.Start, true
-				}
-			}
-			if len(env) == 0 {
-				unreadable = append(unreadable, p)
+			env, _ := foreignMemory(p, sysEnviron)
+			switch id := envValue(env, "ZINIT_INVOCATION_ID"); {
+			case id == u.invocation:
+				return kin{p, st.Start}, true
+			case id == "" && s.keeper != nil && envValue(env, "ZINIT_SERVICE") == "":
+				unreadable = append(unreadable, kin{p, st.Start})
 			}
 		}
 		if len(unreadable) == 0 {
-			return 0, 0, false
+			return kin{}, false
 		}
 		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
 	}
+	unreadable = slices.DeleteFunc(unreadable, func(k kin) bool { return !sysLeads(k.pid) })
 	if len(unreadable) == 1 {
-		if st, err := readStat(unreadable[0]); err == nil && !st.dead() {
-			return unreadable[0], st.Start, true
-		}
-		return 0, 0, false
+		return unreadable[0], true
 	}
-	for _, p := range unreadable {
-		logf(logWarn, "killing process %d: it may be a half-started %s", p, u.name)
-		_ = sysKill(-p, sigKill)
-		_ = sysKill(p, sigKill)
+	for _, k := range unreadable {
+		logf(logWarn, "killing process %d: it may be a half-started %s", k.pid, u.name)
+		_ = sysKill(-k.pid, sigKill)
+		_ = sysKillOne(k, sigKill)
 	}
-	return 0, 0, false
+	return kin{}, false
 }
+
+// intentSlack is how much earlier than the intent a start may seem to be: the kernel counts start times in hundredths of a second.
+const intentSlack = 30 * time.Millisecond
 
 // discard kills what an unreadable state left running: all processes below our parent that carry the name of a start.
 func (s *supervisor) discard() {
-	for _, p := range sysOrphans(s.procs.root) {
-		if p == os.Getpid() {
+	for _, p := range sysAllPids() {
+		if st, err := readStat(p); err != nil || p == os.Getpid() || st.PPID != s.procs.root {
 			continue
 		}
 		env, _ := foreignMemory(p, sysEnviron)
@@ -1534,25 +1672,44 @@ func (s *supervisor) discard() {
 
 // follow takes what the keeper says, for ever. Without a keeper (it was no PID 1 and died) all services are stopped.
 func (s *supervisor) follow() {
+	for _, p := range s.early {
+		s.heard(p)
+	}
+	s.early = nil
 	for {
 		p, err := s.keeper.recv()
 		if err != nil {
 			logf(logError, "the keeper has gone: stopping all services")
+			close(s.abandoned)
+			s.procs.orphaned()
 			s.submit(event{kind: eventShutdown, power: "exit"})
 			return
 		}
-		switch p.op {
-		case opExits:
-			s.exited(parseExits(p.text))
-		case opAsk:
-			s.keeper.send(packet{op: opAsk})
-		case opCommand:
-			s.command(p)
-		case opUpgrade:
-			s.upgradeTold(p)
-		case opDo:
-			s.obey(p.text)
-		}
+		s.heard(p)
+	}
+}
+
+func (s *supervisor) heard(p packet) {
+	switch p.op {
+	case opExits:
+		s.exited(parseExits(p.text))
+	case opAsk:
+		s.keeper.send(packet{op: opAsk})
+	case opCommand:
+		s.command(p)
+	case opUpgrade:
+		s.upgradeTold(p)
+	case opDo:
+		s.obey(p.text)
+	}
+}
+
+func (s *supervisor) isAbandoned() bool {
+	select {
+	case <-s.abandoned:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -1560,15 +1717,28 @@ func (s *supervisor) follow() {
 func (s *supervisor) exited(list []exitRecord) {
 	for _, e := range list {
 		s.acks.mu.Lock()
+		s.acks.last = e.seq
 		if s.procs.has(e.pid) {
 			s.acks.byPID[e.pid] = e.seq
 		} else {
-			s.acks.held = append(s.acks.held, e.seq)
+			s.acks.held = append(s.acks.held, e)
 		}
 		s.acks.mu.Unlock()
-		s.procs.reaped(e.pid, e.status)
+		s.procs.reaped(e.pid, e.status&^leaderBit)
 	}
 	s.sendAcks()
+}
+
+// claim says that pid is the main process of a service: an exit that came before anybody knew is not forgotten until it is saved.
+func (s *supervisor) claim(pid int) {
+	s.acks.mu.Lock()
+	defer s.acks.mu.Unlock()
+	s.acks.held = slices.DeleteFunc(s.acks.held, func(e exitRecord) bool {
+		if e.pid == pid {
+			s.acks.byPID[pid] = e.seq
+		}
+		return e.pid == pid
+	})
 }
 
 // saw notes that the end of a process is saved.
@@ -1585,7 +1755,9 @@ func (s *supervisor) sendAcks() {
 	s.acks.mu.Lock()
 	defer s.acks.mu.Unlock()
 	if s.spawner.idle() {
-		s.acks.ready = append(s.acks.ready, s.acks.held...)
+		for _, e := range s.acks.held {
+			s.acks.ready = append(s.acks.ready, e.seq)
+		}
 		s.acks.held = nil
 	}
 	for len(s.acks.ready) > 0 {
@@ -1635,7 +1807,7 @@ func (s *supervisor) command(p packet) {
 		return
 	}
 	l := &life{name: mainName, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
-	l.proc = s.procs.adoptReported(pid, u.inv, nil, func(e exit) { background("end of CMD", func() { s.gone(l, e) }) })
+	l.proc = s.procs.adoptReported(pid, mainName, u.inv, nil, func(e exit) { background("end of CMD", func() { s.gone(l, e) }) })
 	s.lifeMu.Lock()
 	s.lives[u.gen] = l
 	s.lifeMu.Unlock()
@@ -1696,7 +1868,11 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 		if p.a != 0 {
 			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
 		}
-		return p.text, func() {}, nil
+		answered := make(chan struct{})
+		s.lifeMu.Lock()
+		s.answered = answered
+		s.lifeMu.Unlock()
+		return p.text, func() { close(answered) }, nil
 	case <-time.After(upgradeTime + 2*time.Second):
 		s.upgradeTold(packet{})
 		return "", nil, refuse("timeout", "PID 1 does not answer")
@@ -1795,14 +1971,20 @@ func (s *supervisor) loadRings(fd int) map[string][]byte {
 
 // handover ends this server for the next one: under the keeper, which keeps everything.
 func (s *supervisor) handover() {
+	s.lifeMu.Lock()
+	answered := s.answered
+	s.lifeMu.Unlock()
+	if answered != nil {
+		select {
+		case <-answered:
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 	s.freeze()
 	if rings, err := s.saveRings(); err == nil {
 		s.keeper.send(packet{op: opStore, text: ringsKey, fds: []int{rings}})
 	}
-	for end := time.Now().Add(500 * time.Millisecond); s.keeper.waiting() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(2 * time.Millisecond) // the last record has left the queue and is being written
+	s.keeper.flush(500 * time.Millisecond)
 	os.Exit(0)
 }
 

@@ -618,6 +618,9 @@ func forkHere(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	sys := syscall.SysProcAttr{Setsid: true}
 	if sibling {
 		sys.Cloneflags, sys.PidFD = unix.CLONE_PARENT, &pidfd
+		if sp.helper { // only services lead sessions: that tells them apart when the server that started them is no more
+			sys.Setsid, sys.Setpgid = false, true
+		}
 	}
 	if uid, gid, groups, switched := sp.ids(); switched {
 		sys.Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
@@ -816,6 +819,12 @@ func sysKillOne(k kin, sig int) error {
 		return unix.PidfdSendSignal(fd, syscall.Signal(sig), nil, 0)
 	}
 	return unix.Kill(k.pid, syscall.Signal(sig))
+}
+
+// sysLeads says whether a process leads a session.
+func sysLeads(pid int) bool {
+	sid, err := unix.Getsid(pid)
+	return err == nil && sid == pid
 }
 
 // sysPidfd opens a descriptor that means this process and no later one with its pid.
@@ -1254,16 +1263,18 @@ func descriptors(fds []int) []uintptr {
 	return list
 }
 
+// sysParentSignal has the kernel send us sig when our parent dies (prctl(2), PR_SET_PDEATHSIG).
+func sysParentSignal(sig int) {
+	background("parent signal", func() { // the setting belongs to a thread: this one stays
+		runtime.LockOSThread()
+		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0)
+		select {}
+	})
+}
+
 // sysForkCommand runs CMD with our standard streams, as the foreground process group of our terminal if there is one.
 // In a container's session only that works: a new session would lose the terminal.
-func sysForkCommand(path string, argv []string, parentSig int) (pid int, tty bool, err error) {
-	if parentSig != 0 {
-		background("parent signal", func() { // the setting belongs to a thread: this one stays
-			runtime.LockOSThread()
-			_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(parentSig), 0, 0, 0)
-			select {}
-		})
-	}
+func sysForkCommand(path string, argv []string) (pid int, tty bool, err error) {
 	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true}}
 	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, 0
@@ -1292,15 +1303,26 @@ func sysGiveTerminal(pgid int) {
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }
 
-// sysWaitAny takes one end or stop of a child; pid 0 or less when there is none.
-func sysWaitAny() (int, uint32) {
-	var st syscall.WaitStatus
-	for {
-		pid, err := syscall.Wait4(-1, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
-		if err != syscall.EINTR {
-			return pid, uint32(st)
-		}
+// sysWaitAny takes one end or stop of a child; pid 0 or less when there is none. leader: it led a session, which can be asked only as
+// long as it has not been waited for.
+func sysWaitAny() (pid int, status uint32, leader bool) {
+	var info unix.Siginfo
+	err := error(syscall.EINTR)
+	for err == syscall.EINTR {
+		info = unix.Siginfo{}
+		err = unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
 	}
+	// si_pid stands behind three ints, on 64 bits after a fourth that fills up (sigaction(2)).
+	pid = int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), 8+unsafe.Sizeof(uintptr(0)))))
+	if err != nil || pid <= 0 {
+		return 0, 0, false
+	}
+	leader = sysLeads(pid)
+	var st syscall.WaitStatus
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		_, err = syscall.Wait4(pid, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
+	}
+	return pid, uint32(st), leader
 }
 
 // sysAnyChild says whether we have a child at all, ended or not.

@@ -754,13 +754,17 @@ func sysSameFile(int, string) bool { return true }
 
 func sysForkServer(string, []string, []int) (int, error) { return 0, errNotSupported }
 
-func sysForkCommand(string, []string, int) (int, bool, error) { return 0, false, errNotSupported }
+func sysParentSignal(int) {}
+
+func sysLeads(int) bool { return false }
+
+func sysForkCommand(string, []string) (int, bool, error) { return 0, false, errNotSupported }
 
 func sysTakeTerminal() {}
 
 func sysGiveTerminal(int) {}
 
-func sysWaitAny() (int, uint32) { return 0, 0 }
+func sysWaitAny() (int, uint32, bool) { return 0, 0, false }
 
 func sysAnyChild() bool { return false }
 

@@ -1,0 +1,1232 @@
+// pid1_test.go runs the real program as PID 1 of new namespaces: orphans, signals, shutdown, CMD, empty roots, and servers that die.
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// --- the box: namespaces with our program as their PID 1
+
+// enterMain runs inside new namespaces and becomes the program behind "--". Words before it: proc, root=DIR, ro, uid=N, nocaps.
+func enterMain(words []string) {
+	runtime.LockOSThread()
+	must := func(what string, err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "enter:", what, err)
+			os.Exit(111)
+		}
+	}
+	root, uid := "/", 0
+	must("private mounts", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	for i, word := range words {
+		verb, arg, _ := strings.Cut(word, "=")
+		switch verb {
+		case "root":
+			root = arg
+			must("bind", unix.Mount(root, root, "", unix.MS_BIND, ""))
+			must("chdir", os.Chdir(root))
+		case "proc":
+			must("proc", unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""))
+		case "ro":
+			must("read-only", unix.Mount("", root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		case "uid":
+			uid = number(arg)
+		case "nocaps":
+			for c := uintptr(0); c <= 63; c++ {
+				_ = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+			}
+		case "--":
+			if root != "/" {
+				must("chroot", unix.Chroot(root))
+				must("chdir", os.Chdir("/"))
+			}
+			if uid != 0 {
+				must("setgroups", syscall.Setgroups(nil))
+				must("setgid", syscall.Setgid(uid))
+				must("setuid", syscall.Setuid(uid))
+			}
+			argv := words[i+1:]
+			must("exec "+argv[0], unix.Exec(argv[0], argv, os.Environ()))
+		}
+	}
+}
+
+var actorOnce struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// actorBinary builds, once, the program under testdata/actor: static, for images that hold nothing else.
+func actorBinary(t testing.TB) string {
+	t.Helper()
+	actorOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "zinit-actor-")
+		if err != nil {
+			actorOnce.err = err
+			return
+		}
+		_ = os.Chmod(dir, 0o755)
+		actorOnce.path = filepath.Join(dir, "actor")
+		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", actorOnce.path, "./testdata/actor")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			actorOnce.err = fmt.Errorf("go build: %s: %w", out, err)
+		}
+	})
+	if actorOnce.err != nil {
+		t.Fatal(actorOnce.err)
+	}
+	return actorOnce.path
+}
+
+// box is `zinit init` in namespaces of its own.
+type box struct {
+	server
+	root string // its root directory; "": ours
+}
+
+// boxOptions is how a box differs from the usual one: PID 1, our file system, a private /proc, root.
+type boxOptions struct {
+	flags  []string // of zinit init
+	cmd    []string // CMD
+	enter  []string // words for enterMain
+	empty  bool     // an empty root: only the program, the actor and the services
+	dirs   []string // in the empty root, open to all
+	notOne bool     // no PID 1: an ordinary child
+	system bool     // no -c
+	env    []string
+	stdin  *os.File
+	tty    bool // stdin, stdout and stderr are this terminal
+	binary string
+}
+
+// startInit runs `zinit init -c` on services, and waits until it answers unless there is a CMD or it may end at once.
+func startInit(t *testing.T, services map[string]string, o boxOptions) *box {
+	t.Helper()
+	if os.Getuid() != 0 {
+		skip(t, "new namespaces need root")
+	}
+	dir := shortDir(t)
+	b := &box{server: server{t: t, dir: dir, socket: filepath.Join(dir, "s.sock")}}
+	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range services {
+		b.write(name, text)
+	}
+	binary := firstSet(o.binary, zinitBinary(t))
+	argv := []string{binary, "init", "--socket", b.socket, "--config-dir", filepath.Join(dir, "services")}
+	if o.empty {
+		b.root = dir
+		for from, to := range map[string]string{binary: "zinit", actorBinary(t): "actor"} {
+			copyFile(t, from, filepath.Join(dir, to))
+		}
+		for _, d := range o.dirs {
+			if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err == nil {
+				_ = os.Chmod(filepath.Join(dir, d), 0o777)
+			}
+		}
+		argv = []string{"/zinit", "init", "--config-dir", "/services"}
+		o.enter = append([]string{"root=" + dir}, o.enter...)
+	} else if !o.notOne {
+		o.enter = append([]string{"proc"}, o.enter...)
+	}
+	if !o.system {
+		argv = slices.Insert(argv, 2, "-c")
+	}
+	argv = append(argv, o.flags...)
+	if o.cmd != nil {
+		argv = append(append(argv, "--"), o.cmd...)
+	}
+	out, err := os.Create(filepath.Join(dir, "server.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.out = out
+	if o.notOne {
+		b.cmd = exec.Command(argv[0], argv[1:]...)
+	} else {
+		b.cmd = exec.Command("/proc/self/exe", append(append([]string{"@pid1"}, o.enter...), append([]string{"--"}, argv...)...)...)
+		b.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC}
+		if o.empty { // abstract sockets belong to the network
+			b.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
+			o.enter = slices.Clone(o.enter)
+		}
+	}
+	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Stdin = out, out, o.stdin
+	if o.tty {
+		b.cmd.Stdout, b.cmd.Stderr = o.stdin, o.stdin
+		if b.cmd.SysProcAttr == nil {
+			b.cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		b.cmd.SysProcAttr.Setsid, b.cmd.SysProcAttr.Setctty = true, true
+	}
+	b.cmd.Env = append(append(os.Environ(), "NO_COLOR=1"), o.env...)
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.ended = make(chan error, 1)
+	go func() { b.ended <- b.cmd.Wait() }()
+	if o.empty {
+		b.via = []string{"nsenter", "-t", strconv.Itoa(b.cmd.Process.Pid), "-p", "-m", "-n", "-r", "-w", "--", "/zinit"}
+		if i := slices.IndexFunc(o.enter, func(w string) bool { return strings.HasPrefix(w, "uid=") }); i >= 0 {
+			id := strings.TrimPrefix(o.enter[i], "uid=")
+			b.via = slices.Insert(b.via, 1, "-S", id, "-G", id)
+		}
+	}
+	t.Cleanup(func() {
+		_ = b.cmd.Process.Kill()
+		select {
+		case <-b.ended:
+		case <-time.After(10 * time.Second):
+			t.Error("PID 1 survives SIGKILL")
+		}
+		if t.Failed() {
+			text, _ := os.ReadFile(out.Name())
+			if len(text) > 20000 {
+				text = text[len(text)-20000:]
+			}
+			t.Logf("the program said:\n%s", text)
+		}
+	})
+	return b
+}
+
+// up waits until the server answers.
+func (b *box) up() *box {
+	b.t.Helper()
+	within(b.t, 20*time.Second, "the server answers", func() bool { _, code := b.zinit("ping"); return code == 0 })
+	return b
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signal sends a signal to PID 1 from outside.
+func (b *box) signal(n int) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(syscall.Signal(n)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// ends waits for the end of PID 1 and returns its exit code.
+func (b *box) ends(limit time.Duration) int {
+	b.t.Helper()
+	select {
+	case <-b.ended:
+		b.ended <- nil
+	case <-time.After(limit):
+		b.t.Fatalf("PID 1 did not end within %v", limit)
+	}
+	return b.cmd.ProcessState.ExitCode()
+}
+
+// output is what PID 1, the server and CMD have printed.
+func (b *box) output() string {
+	text, _ := os.ReadFile(b.out.Name())
+	return string(text)
+}
+
+// says waits until a text has been printed.
+func (b *box) says(text string) {
+	b.t.Helper()
+	within(b.t, 20*time.Second, "the output has "+strconv.Quote(text), func() bool { return strings.Contains(b.output(), text) })
+}
+
+// children are the children of PID 1, as seen from here.
+func (b *box) children() []int { return sysChildren(nil, b.cmd.Process.Pid) }
+
+// serverPID is the pid of the present server, as seen from here; 0: none.
+func (b *box) serverPID() int {
+	for _, pid := range b.children() {
+		if line := commandLine(pid); strings.Contains(line, "server --keeper") {
+			return pid
+		}
+	}
+	return 0
+}
+
+// newServer waits until there is a server other than old that answers.
+func (b *box) newServer(old int) int {
+	b.t.Helper()
+	now := 0
+	within(b.t, 20*time.Second, "another server", func() bool {
+		now = b.serverPID()
+		return now != 0 && now != old
+	})
+	return now
+}
+
+func (b *box) file(name string) string {
+	text, _ := os.ReadFile(filepath.Join(b.dir, name))
+	return string(text)
+}
+
+// service is a file whose program is the actor with words, in array form.
+func service(t testing.TB, words string, more ...string) string {
+	var argv []string
+	for _, w := range append([]string{actorBinary(t)}, strings.Fields(words)...) {
+		argv = append(argv, strconv.Quote(w))
+	}
+	return "[service]\nexec = [" + strings.Join(argv, ", ") + "]\n" + strings.Join(more, "\n") + "\n"
+}
+
+// --- reaping
+
+func TestRow01_TenThousandOrphans(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"brood": service(t, "orphans=10000 block")}, boxOptions{}).up()
+	b.says("brood | orphaned 10000")
+	within(t, 20*time.Second, "only the server and the service are left", func() bool { return len(b.children()) == 2 })
+	b.is("running", "brood")
+	b.signal(sigTerm)
+	if code := b.ends(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+func TestRow05_DoubleForkEndsWithItsService(t *testing.T) {
+	t.Parallel()
+	mark := filepath.Join(shortDir(t), "mark")
+	child := strings.Join(childArgv("runaway=ignore=TERM,touch="+mark+",block", "block"), `", "`)
+	b := startInit(t, map[string]string{"forker": "[service]\nexec = [\"" + child + "\"]\n"}, boxOptions{}).up()
+	within(t, 10*time.Second, "the runaway runs", func() bool { _, err := os.Stat(mark); return err == nil })
+	b.ok("stop", "forker", "--wait")
+	within(t, 10*time.Second, "nothing is left of it", func() bool { return len(b.children()) == 1 })
+}
+
+// --- signals
+
+func TestRow44_SignalTable(t *testing.T) {
+	t.Parallel()
+	b := func(t *testing.T) *box {
+		t.Parallel()
+		return startInit(t, map[string]string{"web": service(t, "print=hello block")}, boxOptions{}).up()
+	}
+	for _, row := range []struct {
+		name string
+		n    int
+	}{{"SIGTERM", sigTerm}, {"SIGINT", sigInt}, {"SIGPWR", sigPwr}, {"SIGRTMIN+3", sigRtmin + 3}, {"SIGRTMIN+4", sigRtmin + 4}, {"SIGRTMIN+5", sigRtmin + 5}} {
+		t.Run(row.name+" ends the container", func(t *testing.T) {
+			b := b(t)
+			b.is("running", "web")
+			b.signal(row.n)
+			if code := b.ends(5 * time.Second); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+	t.Run("SIGHUP reloads", func(t *testing.T) {
+		b := b(t)
+		b.write("late", service(t, "block"))
+		b.signal(sigHup)
+		within(t, 10*time.Second, "late runs", func() bool { out, _ := b.zinit("list"); return strings.Contains(out, "late") })
+		b.is("running", "late", "web")
+	})
+	t.Run("SIGUSR1 replaces the server", func(t *testing.T) {
+		b := b(t)
+		b.is("running", "web")
+		pid, old := b.status("web").PID, b.serverPID()
+		b.signal(sigUsr1)
+		b.newServer(old)
+		b.up()
+		if st := b.status("web"); st.PID != pid || st.State != "running" || st.RestartCount != 0 {
+			t.Errorf("web was pid %d and is %+v", pid, st)
+		}
+		if out := b.ok("logs", "web"); !strings.Contains(out, "hello") {
+			t.Errorf("the log lines did not survive a planned restart: %q", out)
+		}
+	})
+	t.Run("SIGUSR2 goes over to the binary on disk", func(t *testing.T) {
+		b := b(t)
+		b.is("running", "web")
+		pid, old := b.status("web").PID, b.serverPID()
+		b.signal(sigUsr2)
+		b.newServer(old)
+		b.says("PID 1 is version " + version + " now")
+		b.up()
+		if st := b.status("web"); st.PID != pid || st.State != "running" {
+			t.Errorf("web was pid %d and is %+v", pid, st)
+		}
+		b.signal(sigTerm)
+		if code := b.ends(5 * time.Second); code != 0 {
+			t.Errorf("exit code %d after the upgrade and SIGTERM", code)
+		}
+	})
+	t.Run("others do nothing", func(t *testing.T) {
+		b := b(t)
+		b.is("running", "web")
+		pid, old := b.status("web").PID, b.serverPID()
+		for _, n := range []int{3, 6, sigPipe, 14, 18, sigTstp, sigTtin, sigTtou, 24, 26, 28, 29, 31, sigRtmin + 1, 64} {
+			b.signal(n)
+		}
+		b.write("late", service(t, "block"))
+		b.signal(sigHup)
+		b.is("running", "web", "late")
+		if b.status("web").PID != pid || b.serverPID() != old {
+			t.Error("a signal without a meaning did something")
+		}
+	})
+}
+
+// --- shutdown
+
+func TestRow21_ShutdownOrder(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	word := "sign=15:" + dir + "/order block"
+	requires := func(n string) string { return "[dependencies]\nrequires = [\"" + n + "\"]" }
+	b := startInit(t, map[string]string{"db": service(t, word), "app": service(t, word, requires("db")), "web": service(t, word, requires("app"))}, boxOptions{}).up()
+	b.is("running", "web")
+	b.signal(sigTerm)
+	if code := b.ends(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	order, _ := os.ReadFile(dir + "/order")
+	if string(order) != "web\napp\ndb\n" {
+		t.Errorf("they stopped in the order %q", order)
+	}
+}
+
+// TestRow19_ShutdownTime: 8 s are the default in a container; at three quarters even what waits for its turn is asked to stop.
+func TestRow19_ShutdownTime(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{
+		"db":       service(t, "sign=15:"+dir+"/order block"),
+		"stubborn": service(t, "ignore=15 print=up block", "[lifecycle]\nstop_timeout_ms = 60000\n[dependencies]\nrequires = [\"db\"]"),
+	}, boxOptions{}).up()
+	b.says("stubborn | up")
+	began := time.Now()
+	b.signal(sigTerm)
+	code := b.ends(9 * time.Second)
+	if took := time.Since(began); code != 0 || took < 6*time.Second || took > 8*time.Second {
+		t.Errorf("exit code %d after %v", code, took)
+	}
+	if order, _ := os.ReadFile(dir + "/order"); string(order) != "db\n" {
+		t.Errorf("db was killed without having been asked: %q", order)
+	}
+}
+
+// TestKeeperEndsAShutdown: a server that hangs does not keep the container from ending in time.
+func TestKeeperEndsAShutdown(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{
+		"db":       service(t, "sign=15:"+dir+"/order print=up block"),
+		"stubborn": service(t, "ignore=15 print=up block"),
+	}, boxOptions{flags: []string{"--shutdown-timeout-ms", "2000"}}).up()
+	b.says("db | up")
+	b.says("stubborn | up")
+	_ = syscall.Kill(b.serverPID(), syscall.SIGSTOP)
+	began := time.Now()
+	b.signal(sigTerm)
+	code := b.ends(5 * time.Second)
+	if took := time.Since(began); code != 0 || took > 2200*time.Millisecond {
+		t.Errorf("exit code %d after %v", code, took)
+	}
+	if order, _ := os.ReadFile(dir + "/order"); string(order) != "db\n" {
+		t.Errorf("db was not asked to stop: %q", order)
+	}
+}
+
+func TestRow42_SecondSIGTERMKills(t *testing.T) {
+	t.Parallel()
+	for _, hung := range []bool{false, true} {
+		t.Run(fmt.Sprintf("server hung %v", hung), func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{"stubborn": service(t, "ignore=15 print=up block", "[lifecycle]\nstop_timeout_ms = 60000")},
+				boxOptions{flags: []string{"--shutdown-timeout-ms", "60000"}}).up()
+			b.says("stubborn | up")
+			if hung {
+				_ = syscall.Kill(b.serverPID(), syscall.SIGSTOP)
+			}
+			b.signal(sigTerm)
+			if !hung {
+				within(t, 10*time.Second, "it stops", func() bool { return b.status("stubborn").State == "stopping" })
+			}
+			b.signal(sigInt)
+			if hung {
+				b.signal(sigTerm) // two that came at once may be seen as one
+			}
+			if code := b.ends(3 * time.Second); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// --- exit codes
+
+func TestCriticalExitCodes(t *testing.T) {
+	t.Parallel()
+	noexec := filepath.Join(shortDir(t), "noexec")
+	if err := os.WriteFile(noexec, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	never := "critical = true\n[lifecycle]\nrestart = \"never\"\n"
+	for _, row := range []struct {
+		name, text string
+		code       int
+	}{
+		{"its exit code", service(t, "exit=3", never), 3},
+		{"ended by itself with 0", service(t, "exit=0", never), 0},
+		{"128+9", service(t, "die=9", never), 137},
+		{"128+11", "[service]\nexec = [\"/bin/sh\", \"-c\", \"kill -11 $$\"]\n" + never, 139},
+		{"not found", "[service]\nexec = \"/no/such\"\n" + never, 127},
+		{"not executable", "[service]\nexec = \"" + noexec + "\"\n" + never, 126},
+		{"after its last restart", service(t, "exit=4", "critical = true\n[lifecycle]\nmax_restarts = 1\nrestart_delay_ms = 10"), 4},
+		{"health", service(t, "block", never, "[health]\ntype = \"exec\"\ntarget = \"mkdir "+filepath.Dir(noexec)+"/once\"\ninterval_ms = 20\nretries = 2"), 1},
+		{"start timeout", service(t, "block", never, "start_timeout_ms = 100\n[health]\ntype = \"exec\"\ntarget = \"/bin/false\""), 1},
+		{"missing dependency", service(t, "block", "critical = true\n[dependencies]\nrequires = [\"nothing\"]"), 1},
+		{"a oneshot that fails", service(t, "exit=5", "oneshot = true", never), 5},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{"main": row.text, "side": service(t, "block")}, boxOptions{})
+			if code := b.ends(20 * time.Second); code != row.code {
+				t.Errorf("exit code %d, not %d", code, row.code)
+			}
+		})
+	}
+	t.Run("a oneshot that is done, and one that a person stops, end nothing", func(t *testing.T) {
+		t.Parallel()
+		b := startInit(t, map[string]string{"done": service(t, "exit=0", "oneshot = true", never), "stopped": service(t, "block", never)}, boxOptions{}).up()
+		b.is("exited", "done")
+		b.ok("stop", "stopped", "--wait")
+		b.is("exited", "stopped")
+		if b.serverPID() == 0 {
+			t.Error("the server has ended")
+		}
+	})
+}
+
+func TestCommandExitCodes(t *testing.T) {
+	t.Parallel()
+	actor := actorBinary(t)
+	noexec := filepath.Join(shortDir(t), "noexec")
+	if err := os.WriteFile(noexec, []byte("\x7fELFnothing"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name  string
+		cmd   []string
+		flags []string
+		code  int
+		says  string
+	}{
+		{"0", []string{actor, "exit=0"}, nil, 0, ""},
+		{"its code", []string{actor, "print=hello", "exit=42"}, nil, 42, "hello"},
+		{"128+9", []string{actor, "die=9"}, nil, 137, ""},
+		{"128+15", []string{actor, "die=15"}, nil, 143, ""},
+		{"not found", []string{"/no/such"}, nil, 127, "cannot run /no/such"},
+		{"not in PATH", []string{"no-such-program"}, nil, 127, "cannot run no-such-program"},
+		{"not executable", []string{noexec}, nil, 126, "cannot run " + noexec},
+		{"-e", []string{actor, "exit=42"}, []string{"-e", "143", "-e", "42"}, 0, ""},
+		{"-e of a signal", []string{actor, "die=15"}, []string{"-e", "143"}, 0, ""},
+		{"found through PATH", []string{"sh", "-c", "exit 9"}, nil, 9, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{"side": service(t, "block")}, boxOptions{cmd: row.cmd, flags: row.flags})
+			if code := b.ends(20 * time.Second); code != row.code {
+				t.Errorf("exit code %d, not %d", code, row.code)
+			}
+			if !strings.Contains(b.output(), row.says) {
+				t.Errorf("it does not say %q", row.says)
+			}
+		})
+	}
+}
+
+// --- CMD
+
+// TestRow43_CommandGetsEverySignal as often as it comes. CMD is the only one who knows what they mean.
+func TestRow43_CommandGetsEverySignal(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, nil, boxOptions{cmd: []string{actorBinary(t), "signals"}, flags: []string{"--rewrite", "SIGWINCH:SIGALRM", "--rewrite", "1:0", "--shutdown-timeout-ms", "60000"}})
+	b.says("\nready\n")
+	count := func(n int) int { return strings.Count(b.output(), fmt.Sprintf("got %d\n", n)) }
+	for _, n := range []int{sigUsr1, sigUsr2, 14, sigTerm, sigInt, sigCont, sigPwr, sigRtmin + 1, sigRtmin + 5, 64} {
+		for times := 1; times <= 3; times++ {
+			before := count(n)
+			b.signal(n)
+			within(t, 10*time.Second, fmt.Sprintf("CMD has got signal %d for the %d. time", n, times), func() bool { return count(n) > before })
+		}
+	}
+	before := count(14)
+	b.signal(1)
+	b.signal(28)
+	within(t, 10*time.Second, "SIGWINCH came as SIGALRM", func() bool { return count(14) == before+1 })
+	if count(1)+count(28) > 0 {
+		t.Error("CMD has got what --rewrite takes away")
+	}
+	b.signal(3)
+	if code := b.ends(10 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestCommandGroup(t *testing.T) {
+	t.Parallel()
+	for _, group := range []bool{false, true} {
+		t.Run(fmt.Sprint(group), func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			o := boxOptions{cmd: []string{actorBinary(t), "fork=sign=10:" + dir + "/got,touch=" + dir + "/ready,block", "await=" + dir + "/ready", "signals"}}
+			if group {
+				o.flags = []string{"-g"}
+			}
+			b := startInit(t, nil, o)
+			b.says("\nready\n")
+			b.signal(sigUsr1)
+			b.says("got 10\n")
+			if group {
+				within(t, 5*time.Second, "the child has got it too", func() bool { _, err := os.Stat(dir + "/got"); return err == nil })
+			} else if _, err := os.Stat(dir + "/got"); err == nil {
+				t.Error("without -g the child of CMD has got the signal")
+			}
+		})
+	}
+}
+
+// TestCommandIsAService: it is listed, it comes after the services, and what would make no sense is refused.
+func TestCommandIsAService(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{
+		"slow": service(t, "touch="+dir+"/slow block", "[health]\ntype = \"exec\"\ntarget = \"test -e "+dir+"/healthy\"\nstart_interval_ms = 20"),
+		"cmd":  service(t, "block"),
+	}, boxOptions{cmd: []string{actorBinary(t), "touch=" + dir + "/cmd", "print=here", "on=15:7", "block"}, flags: []string{"--cmd-wait-ms", "60000"}}).up()
+	within(t, 10*time.Second, "slow starts", func() bool { _, err := os.Stat(dir + "/slow"); return err == nil })
+	if _, err := os.Stat(dir + "/cmd"); err == nil {
+		t.Error("CMD did not wait for slow")
+	}
+	if err := os.WriteFile(dir+"/healthy", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.says("\nhere\n") // no prefix: it has the container's own stdout
+	b.says("cmd is the name of the main program")
+	b.is("running", "cmd")
+	st := b.status("cmd")
+	if st.Class != "system" || st.PID == 0 {
+		t.Errorf("cmd is %+v", st)
+	}
+	for _, args := range [][]string{{"restart", "cmd"}, {"delete", "cmd"}, {"call", "service.set", `{"config": {"service": {"name": "cmd", "exec": "true"}}}`}} {
+		if out, code := b.zinit(args...); code != 1 {
+			t.Errorf("%v: exit code %d\n%s", args, code, out)
+		}
+	}
+	b.ok("stop", "cmd")
+	if code := b.ends(10 * time.Second); code != 7 {
+		t.Errorf("the stop of cmd is a shutdown; exit code %d, not CMD's 7", code)
+	}
+}
+
+// TestCommandComesLater than --cmd-wait-ms at no price.
+func TestCommandComesLater(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"slow": service(t, "block", "[health]\ntype = \"exec\"\ntarget = \"/bin/false\"")},
+		boxOptions{cmd: []string{actorBinary(t), "exit=6"}, flags: []string{"--cmd-wait-ms", "200"}})
+	if code := b.ends(4 * time.Second); code != 6 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestCommandOutlivesServices: services stop after CMD, or at three quarters of the time while CMD still runs.
+func TestCommandOutlivesServices(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{"db": service(t, "sign=15:"+dir+"/order block")},
+		boxOptions{cmd: []string{actorBinary(t), "ignore=15", "print=here", "block"}, flags: []string{"--shutdown-timeout-ms", "2000"}}).up()
+	b.says("\nhere\n")
+	b.is("running", "db")
+	began := time.Now()
+	b.signal(sigTerm)
+	within(t, 3*time.Second, "db is asked to stop", func() bool { _, err := os.Stat(dir + "/order"); return err == nil })
+	if took := time.Since(began); took < 1200*time.Millisecond {
+		t.Errorf("db was stopped after %v, while CMD still ran", took)
+	}
+	if code := b.ends(3 * time.Second); code != 137 {
+		t.Errorf("exit code %d: CMD was killed", code)
+	}
+}
+
+// TestJobControl: a CMD that stops itself as under a terminal is continued: nobody else would.
+func TestJobControl(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{sigTstp, sigTtin, sigTtou} {
+		t.Run(signalName(n), func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, nil, boxOptions{cmd: []string{"sh", "-c", fmt.Sprintf("kill -%d $$; echo continued; exit 3", n)}})
+			if code := b.ends(10 * time.Second); code != 3 || !strings.Contains(b.output(), "continued") {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+	t.Run("not PID 1 stops with it", func(t *testing.T) {
+		t.Parallel()
+		b := startInit(t, nil, boxOptions{notOne: true, cmd: []string{"sh", "-c", "echo here; kill -TSTP $$; echo continued; exit 3"}})
+		b.says("here")
+		state := func() string {
+			st, err := readStat(b.cmd.Process.Pid)
+			if err != nil {
+				return ""
+			}
+			return string(st.State)
+		}
+		within(t, 10*time.Second, "the keeper has stopped itself", func() bool { return state() == "T" })
+		b.signal(sigCont)
+		if code := b.ends(10 * time.Second); code != 3 || !strings.Contains(b.output(), "continued") {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
+// terminal opens a new pseudo-terminal: our side, and that of the program.
+func terminal(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		skip(t, "no pseudo-terminal: "+err.Error())
+	}
+	t.Cleanup(func() { ours.Close() })
+	n, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		skip(t, "no pseudo-terminal: "+err.Error())
+	}
+	t.Cleanup(func() { theirs.Close() })
+	return ours, theirs
+}
+
+// TestRow16_CommandHasTheTerminal: it is the foreground group, so that Ctrl-C goes to it and to nobody else.
+func TestRow16_CommandHasTheTerminal(t *testing.T) {
+	t.Parallel()
+	ours, theirs := terminal(t)
+	b := startInit(t, map[string]string{"side": service(t, "block")}, boxOptions{cmd: []string{actorBinary(t), "tty", "on=2:5", "print=here", "block"}, stdin: theirs, tty: true})
+	var mu sync.Mutex
+	var seen bytes.Buffer
+	go func() {
+		buf := make([]byte, 4096)
+		for n, err := ours.Read(buf); err == nil; n, err = ours.Read(buf) {
+			mu.Lock()
+			seen.Write(buf[:n])
+			mu.Unlock()
+		}
+	}()
+	text := func() string { mu.Lock(); defer mu.Unlock(); return seen.String() }
+	within(t, 10*time.Second, "CMD runs on the terminal", func() bool { return strings.Contains(text(), "here") })
+	if !strings.Contains(text(), "tty true foreground true") {
+		t.Errorf("CMD says %q", text())
+	}
+	if _, err := ours.Write([]byte{3}); err != nil {
+		t.Fatal(err)
+	}
+	if code := b.ends(10 * time.Second); code != 5 {
+		t.Errorf("exit code %d: Ctrl-C did not reach CMD alone\n%s", code, text())
+	}
+}
+
+// --- servers that hang, fail, or lose their keeper
+
+func TestHungServerIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	b.is("running", "web")
+	pid, old := b.status("web").PID, b.serverPID()
+	_ = syscall.Kill(old, syscall.SIGSTOP)
+	b.signal(sigUsr1)
+	b.newServer(old)
+	b.up()
+	if st := b.status("web"); st.PID != pid || st.State != "running" {
+		t.Errorf("web was pid %d and is %+v", pid, st)
+	}
+}
+
+func TestServerThatCannotStart(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, nil, boxOptions{flags: []string{"--socket-mode", "nonsense"}})
+	if code := b.ends(40 * time.Second); code != 70 {
+		t.Errorf("exit code %d, not 70", code)
+	}
+	if n := strings.Count(b.output(), "the server did not come up"); n != 10 {
+		t.Errorf("%d tries, not 10", n)
+	}
+}
+
+func TestRow39_KeeperDies(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{"db": service(t, "sign=15:"+dir+"/order block"), "web": service(t, "sign=15:"+dir+"/order block", "[dependencies]\nrequires = [\"db\"]")},
+		boxOptions{notOne: true}).up()
+	b.is("running", "web", "db")
+	server, db := b.serverPID(), b.status("db").PID
+	_ = b.cmd.Process.Kill()
+	within(t, 10*time.Second, "the server has stopped all and ended", func() bool { return !alive(server) && !alive(db) })
+	if order, _ := os.ReadFile(dir + "/order"); string(order) != "web\ndb\n" {
+		t.Errorf("they stopped in the order %q", order)
+	}
+}
+
+// TestRow50_NotPID1: as an ordinary child it reaps all the same and ends with CMD's code.
+func TestRow50_NotPID1(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"side": service(t, "print=up block")}, boxOptions{notOne: true, flags: []string{"-s"},
+		cmd: []string{actorBinary(t), "orphans=300", "print=here", "on=15:9", "block"}}).up()
+	b.says("\nhere\n")
+	within(t, 10*time.Second, "the orphans are reaped", func() bool { return len(b.children()) == 3 })
+	side := b.status("side").PID
+	b.signal(sigTerm)
+	if code := b.ends(10 * time.Second); code != 9 {
+		t.Errorf("exit code %d", code)
+	}
+	if alive(side) {
+		t.Error("a service is left")
+	}
+}
+
+// TestParentSignal: -p is what CMD gets when our parent dies.
+func TestParentSignal(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	if err := os.Mkdir(dir+"/services", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command("sh", "-c", `"$@" & wait`, "sh", zinitBinary(t), "init", "-c", "-p", "SIGUSR1", "--socket", dir+"/s", "--config-dir", dir+"/services", "--",
+		actorBinary(t), "sign=10:"+dir+"/got", "touch="+dir+"/ready", "block")
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, "CMD runs", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })
+	_ = parent.Process.Kill()
+	_ = parent.Wait()
+	within(t, 10*time.Second, "CMD has got the signal", func() bool { _, err := os.Stat(dir + "/got"); return err == nil })
+	within(t, 10*time.Second, "all have ended", func() bool { _, err := os.Stat(dir + "/s"); return err != nil })
+}
+
+// --- empty roots
+
+func TestRow46_EmptyRoots(t *testing.T) {
+	t.Parallel()
+	needs(t, "nsenter")
+	for _, row := range []struct {
+		name   string
+		dirs   []string // in the root, open to all
+		enter  []string
+		socket string
+	}{
+		{"nothing but the program", nil, nil, "/run/zinit.sock"},
+		{"with /proc", []string{"proc"}, []string{"proc"}, "/run/zinit.sock"},
+		{"read-only", []string{"proc"}, []string{"proc", "ro"}, "@zinit"},
+		{"read-only without /proc", nil, []string{"ro"}, "@zinit"},
+		{"another uid, /tmp", []string{"proc", "tmp"}, []string{"proc", "uid=1234"}, "/tmp"},
+		{"another uid, nothing writable", nil, []string{"ro", "uid=1234"}, "@zinit"},
+		{"no capability", []string{"proc"}, []string{"proc", "nocaps"}, "/run/zinit.sock"},
+		{"no capability, another uid, read-only, /dev/shm", []string{"proc", "dev/shm"}, []string{"proc", "nocaps", "uid=1234"}, "/dev/shm/zinit."},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{"web": "[service]\nexec = [\"/actor\", \"ids\", \"print=up\", \"block\"]\n",
+				"crash": "[service]\nexec = [\"/actor\", \"exit=1\"]\n[lifecycle]\nrestart_delay_ms = 100\n"}, boxOptions{empty: true, dirs: row.dirs, enter: row.enter})
+			b.says("web | up")
+			b.up()
+			b.is("running", "web")
+			b.says("listening on " + row.socket)
+			pid, old := b.status("web").PID, b.serverPID()
+			_ = syscall.Kill(old, syscall.SIGKILL)
+			b.newServer(old)
+			b.up()
+			if st := b.status("web"); st.PID != pid || st.State != "running" {
+				t.Errorf("after the death of the server web was pid %d and is %+v", pid, st)
+			}
+			within(t, 10*time.Second, "crash is still restarted", func() bool { return b.status("crash").RestartCount > 3 })
+			b.signal(sigTerm)
+			if code := b.ends(9 * time.Second); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// --- servers that die, under load
+
+// load is fifty services that notice if anything happens to them. They keep what they see in dir.
+func load(t testing.TB, dir, actor, more string) map[string]string {
+	all := map[string]string{}
+	file := func(words string, lines ...string) string {
+		var argv []string
+		for _, w := range append([]string{actor}, strings.Fields(words)...) {
+			argv = append(argv, strconv.Quote(w))
+		}
+		return "[service]\nexec = [" + strings.Join(argv, ", ") + "]\n" + more + strings.Join(lines, "\n") + "\n"
+	}
+	for i := range 16 {
+		name := fmt.Sprintf("printer%02d", i)
+		all[name] = file("lock="+dir+"/"+name+" count="+dir+"/"+name+".last:2000", "[logging]\nfile = \""+dir+"/"+name+".log\"\nmax_size_bytes = 1000000000\nconsole = false")
+	}
+	for i := range 12 {
+		name := fmt.Sprintf("crasher%02d", i)
+		all[name] = file(fmt.Sprintf("lock=%s/%s tick=%s/%s.starts print=x sleep=%d exit=1", dir, name, dir, name, 20+i*25),
+			"[lifecycle]\nrestart_delay_ms = 20\nrestart_delay_max_ms = 200\n[logging]\nconsole = false\nfile = \""+dir+"/"+name+".log\"")
+	}
+	for i := range 8 {
+		name := fmt.Sprintf("checked%02d", i)
+		all[name] = file("lock="+dir+"/"+name+" tick="+dir+"/"+name+".starts block", "[health]\ntype = \"exec\"\ntarget = [\""+actor+"\", \"exit=0\"]\ninterval_ms = 200\nstart_interval_ms = 50")
+	}
+	for i := range 8 {
+		name := fmt.Sprintf("sleeper%02d", i)
+		all[name] = file("lock="+dir+"/"+name+" tick="+dir+"/"+name+".starts block", "[dependencies]\nrequires = [\"oneshot00\"]")
+	}
+	for i := range 6 {
+		name := fmt.Sprintf("oneshot%02d", i)
+		all[name] = file("once="+dir+"/"+name+" exit=0", "oneshot = true")
+	}
+	return all
+}
+
+// loaded waits until all of the load is as it should be, and returns the pids of what never ends.
+func (s *server) loaded() map[string]int {
+	s.t.Helper()
+	pids := map[string]int{}
+	within(s.t, 60*time.Second, "the load is up", func() bool {
+		for _, st := range s.all() {
+			want := "running"
+			switch {
+			case strings.HasPrefix(st.Name, "crasher"), st.Name == "cmd":
+				continue
+			case strings.HasPrefix(st.Name, "oneshot"):
+				want = "exited"
+			default:
+				pids[st.Name] = st.PID
+			}
+			if st.State != want {
+				return false
+			}
+		}
+		return len(pids) == 32
+	})
+	return pids
+}
+
+// all is service.list_full.
+func (s *server) all() (all []serviceStatusFull) {
+	out, _ := s.zinit("--json", "list")
+	_ = json.Unmarshal([]byte(out), &all)
+	return all
+}
+
+// intact checks, once everything has been stopped, that nothing was stopped, doubled or forgotten, that every number is in the raw file
+// exactly once, and says how long a write was held up at most.
+func intact(t *testing.T, dir string, what string) {
+	t.Helper()
+	doubles, _ := filepath.Glob(dir + "/*.double")
+	for _, f := range doubles {
+		text, _ := os.ReadFile(f)
+		t.Errorf("%s: there were two: %s", filepath.Base(f), text)
+	}
+	starts, _ := filepath.Glob(dir + "/[sc][lh]*.starts")
+	for _, f := range starts {
+		if text, _ := os.ReadFile(f); len(text) != 1 {
+			t.Errorf("%s started %d times", filepath.Base(f), len(text))
+		}
+	}
+	gap, total := 0, 0
+	for i := range 16 {
+		name := fmt.Sprintf("%s/printer%02d", dir, i)
+		text, _ := os.ReadFile(name + ".last")
+		var last, most int
+		if n, _ := fmt.Sscan(string(text), &last, &most); n != 2 {
+			t.Errorf("%s: %q", name, text)
+			continue
+		}
+		raw, err := os.ReadFile(name + ".log")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		lines := strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
+		for at, line := range lines {
+			if line != strconv.Itoa(at+1) {
+				t.Errorf("%s: line %d is %q", filepath.Base(name), at+1, line)
+				break
+			}
+		}
+		if len(lines) != last {
+			t.Errorf("%s printed %d lines, its file has %d", filepath.Base(name), last, len(lines))
+		}
+		gap, total = max(gap, most), total+last
+	}
+	t.Logf("%s: %d lines, each once; the longest write took %.1f ms", what, total, float64(gap)/1000)
+}
+
+// same checks that what never ends still has its pid, and that the crashers go on.
+func (s *server) same(pids map[string]int) {
+	s.t.Helper()
+	for name, pid := range s.loaded() {
+		if pid != pids[name] {
+			s.t.Errorf("%s had pid %d and has %d", name, pids[name], pid)
+		}
+	}
+	before := map[string]int{}
+	for _, st := range s.all() {
+		before[st.Name] = st.RestartCount
+	}
+	within(s.t, 20*time.Second, "every crasher is restarted again", func() bool {
+		for _, st := range s.all() {
+			if strings.HasPrefix(st.Name, "crasher") && st.RestartCount <= before[st.Name] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// restarts compares how often the crashers say that they started with what the server has counted.
+func (s *server) restarts(dir string) {
+	s.t.Helper()
+	for i := range 12 {
+		name := fmt.Sprintf("crasher%02d", i)
+		s.ok("stop", name, "--wait")
+		count := s.status(name).RestartCount
+		if text, _ := os.ReadFile(dir + "/" + name + ".starts"); len(text) != count+1 && len(text) != count {
+			s.t.Errorf("%s started %d times, %d restarts were counted", name, len(text), count)
+		}
+	}
+}
+
+func TestKillTheServerAHundredTimes(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, load(t, dir, actorBinary(t), ""), boxOptions{}).up()
+	pids := b.loaded()
+	began := time.Now()
+	for range 100 {
+		old := b.newServer(0)
+		pause := time.NewTimer(time.Duration(rand.IntN(150)) * time.Millisecond)
+		<-pause.C // any moment, also while it adopts
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		b.newServer(old)
+	}
+	b.up()
+	t.Logf("100 kills in %v", time.Since(began).Round(time.Millisecond))
+	b.same(pids)
+	b.restarts(dir)
+	b.signal(sigTerm)
+	if code := b.ends(9 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	intact(t, dir, "kill -9")
+}
+
+func TestUpgradeTwentyTimes(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	mine := filepath.Join(dir, "zinit")
+	copyFile(t, zinitBinary(t), mine)
+	b := startInit(t, load(t, dir, actorBinary(t), ""), boxOptions{binary: mine}).up()
+	pids := b.loaded()
+	for i := range 20 {
+		old := b.serverPID()
+		text := strings.Count(b.output(), "is version "+version+" now")
+		if i%4 == 0 { // another file at the same place, as a package manager does
+			copyFile(t, zinitBinary(t), mine+".new")
+			if err := os.Rename(mine+".new", mine); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.ok("upgrade")
+		b.newServer(old)
+		within(t, 20*time.Second, "PID 1 has gone over", func() bool { return strings.Count(b.output(), "is version "+version+" now") > text })
+		b.up()
+	}
+	for range 20 {
+		old := b.serverPID()
+		b.signal(sigUsr1)
+		b.newServer(old)
+		b.up()
+	}
+	b.same(pids)
+	b.restarts(dir)
+	b.signal(sigTerm)
+	if code := b.ends(9 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	intact(t, dir, "upgrades and restarts")
+}
+
+// TestRow38_BrokenUpgrade: a binary that does not run, or cannot read the state, changes nothing.
+func TestRow38_BrokenUpgrade(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	b.is("running", "web")
+	pid, old := b.status("web").PID, b.serverPID()
+	text := filepath.Join(b.dir, "text")
+	if err := os.WriteFile(text, []byte("no program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"/no/such", text, "/bin/true", "/bin/cat"} {
+		if out, code := b.zinit("upgrade", bad); code != 1 {
+			t.Errorf("upgrade to %s: exit code %d\n%s", bad, code, out)
+		}
+	}
+	if b.serverPID() != old || b.status("web").PID != pid {
+		t.Error("a refused upgrade has changed something")
+	}
+	b.ok("upgrade")
+	b.newServer(old)
+	b.up()
+	if b.status("web").PID != pid {
+		t.Error("the upgrade has touched web")
+	}
+}
+
+// TestStateSurvives: wishes, back-off and counters go on where they were.
+func TestStateSurvives(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{
+		"stopped":  service(t, "block"),
+		"limited":  service(t, "exit=1", "[lifecycle]\nrestart_delay_ms = 10\nmax_restarts = 3"),
+		"waiting":  service(t, "exit=1", "[lifecycle]\nrestart_delay_ms = 60000"),
+		"stopping": service(t, "ignore=15 print=up block", "[lifecycle]\nstop_timeout_ms = 3000"),
+		"blocked":  service(t, "block", "[dependencies]\nrequires = [\"nothing\"]"),
+	}, boxOptions{}).up()
+	b.says("stopping | up")
+	b.ok("stop", "stopped", "--wait")
+	b.is("failed", "waiting", "limited", "blocked")
+	within(t, 10*time.Second, "limited has given up", func() bool { st := b.status("limited"); return st.RestartCount == 3 && st.RestartInMS == nil })
+	b.ok("create", "added", "--exec", "sleep 1000")
+	b.is("running", "added")
+	added := b.status("added").PID
+	b.ok("stop", "stopping")
+	b.is("stopping", "stopping")
+	old := b.serverPID()
+	_ = syscall.Kill(old, syscall.SIGKILL)
+	b.newServer(old)
+	b.up()
+	b.is("exited", "stopped")
+	if st := b.status("stopped"); st.Wish != "down" {
+		t.Errorf("stopped is %+v", st)
+	}
+	if st := b.status("limited"); st.State != "failed" || st.RestartCount != 3 || st.ExitCode == nil || *st.ExitCode != 1 {
+		t.Errorf("limited is %+v", st)
+	}
+	if st := b.status("waiting"); st.State != "failed" || st.RestartInMS == nil || *st.RestartInMS < 30000 || *st.RestartInMS > 60000 {
+		t.Errorf("waiting is %+v", st)
+	}
+	if st := b.status("added"); st.State != "running" || st.PID != added {
+		t.Errorf("added was pid %d and is %+v", added, st)
+	}
+	if out := b.ok("why", "blocked"); !strings.Contains(out, "nothing") {
+		t.Errorf("why blocked: %s", out)
+	}
+	b.is("failed", "stopping")
+	if st := b.status("stopping"); st.Reason == nil || st.Reason.Type != "stop_timeout" {
+		t.Errorf("stopping is %+v", st)
+	}
+}
+
+// TestShutdownSurvives: one that has begun goes on with the next server, in its time, to the same exit code.
+func TestShutdownSurvives(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"SIGTERM", "critical", "call"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{
+				"stubborn": service(t, "ignore=15 print=up block", "[lifecycle]\nstop_timeout_ms = 60000"),
+				"main":     service(t, "on=12:5 print=up block", "critical = true\n[lifecycle]\nrestart = \"never\""),
+			}, boxOptions{flags: []string{"--shutdown-timeout-ms", "4000"}}).up()
+			b.says("stubborn | up")
+			b.says("main | up")
+			began, want := time.Now(), 0
+			switch how {
+			case "SIGTERM":
+				b.signal(sigTerm)
+			case "critical":
+				want = 5
+				b.ok("kill", "main", "SIGUSR2")
+			case "call":
+				b.ok("call", "system.shutdown")
+			}
+			within(t, 5*time.Second, "stubborn is stopping", func() bool { return b.status("stubborn").State == "stopping" })
+			old := b.serverPID()
+			_ = syscall.Kill(old, syscall.SIGKILL)
+			b.newServer(old)
+			code := b.ends(6 * time.Second)
+			if took := time.Since(began); code != want || took > 4100*time.Millisecond || took < 3*time.Second {
+				t.Errorf("exit code %d after %v", code, took)
+			}
+		})
+	}
+}
+
+// --- the server without a keeper
+
+func TestStandaloneServerIsReplaced(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	s := startServer(t, load(t, dir, actorBinary(t), ""))
+	pids := s.loaded()
+	again := func(what string, code int) {
+		t.Helper()
+		select {
+		case <-s.ended:
+		case <-time.After(10 * time.Second):
+			t.Fatal(what + ": the server has not ended")
+		}
+		if got := s.cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("%s: exit code %d", what, got)
+		}
+		s.run()
+		s.same(pids)
+	}
+	for range 5 {
+		_ = s.cmd.Process.Kill()
+		again("kill -9", -1)
+	}
+	s.ok("call", "system.prepare_restart")
+	again("prepare_restart", 0)
+	for range 3 {
+		before := s.ok("--json", "info")
+		s.ok("upgrade")
+		eventually(t, "the new image answers", func() bool { now, code := s.zinit("--json", "info"); return code == 0 && now != before })
+		s.same(pids)
+	}
+	s.stop(30 * time.Second)
+	intact(t, dir, "standalone")
+}
