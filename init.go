@@ -1327,7 +1327,7 @@ func (k *keeper) resumeMemo(path string) (int, error) {
 		b.WriteByte('\n')
 	}
 	c := &k.cmd
-	fmt.Fprintf(&b, "cmd %d %t %t %d %t\n", c.pid, c.started, c.ended, c.status, c.tty)
+	fmt.Fprintf(&b, "cmd %d %d %d %d %d\n", c.pid, b2i(c.started), b2i(c.ended), c.status, b2i(c.tty))
 	return sysMemfdWith("zinit-keeper", []byte(b.String()))
 }
 
@@ -1347,21 +1347,25 @@ func (k *keeper) resume() bool {
 	linkFD := -1
 	for _, line := range strings.Split(string(data), "\n") {
 		word, rest, _ := strings.Cut(line, " ")
+		var n [5]int
+		for i, f := range strings.Fields(rest) {
+			if i < len(n) {
+				n[i], _ = strconv.Atoi(f)
+			}
+		}
 		switch word {
 		case "server":
-			fmt.Sscanf(rest, "%d %d", &k.server.pid, &linkFD)
+			k.server.pid, linkFD = n[0], n[1]
 		case "state":
 			_ = sysClose(k.memo)
-			fmt.Sscanf(rest, "%d", &k.memo)
+			k.memo = n[0]
 			sysCloexec(k.memo)
 		case "self":
 			k.self = rest
 		case "seq":
-			fmt.Sscanf(rest, "%d", &k.seq)
+			k.seq = uint64(n[0])
 		case "exit":
-			var e exitRecord
-			fmt.Sscanf(rest, "%d %d %d", &e.seq, &e.pid, &e.status)
-			k.exits = append(k.exits, e)
+			k.exits = append(k.exits, exitRecord{uint64(n[0]), n[1], uint32(n[2])})
 		case "store":
 			fields := strings.Split(rest, "\t")
 			for _, f := range fields[1:] {
@@ -1371,8 +1375,7 @@ func (k *keeper) resume() bool {
 				}
 			}
 		case "cmd":
-			c := &k.cmd
-			fmt.Sscanf(rest, "%d %t %t %d %t", &c.pid, &c.started, &c.ended, &c.status, &c.tty)
+			k.cmd.pid, k.cmd.started, k.cmd.ended, k.cmd.status, k.cmd.tty = n[0], n[1] != 0, n[2] != 0, uint32(n[3]), n[4] != 0
 		}
 	}
 	if linkFD < 0 || k.server.pid == 0 {

@@ -713,7 +713,7 @@ func TestJobControl(t *testing.T) {
 }
 
 // terminal opens a new pseudo-terminal: our side, and that of the program.
-func terminal(t *testing.T) (ours, theirs *os.File) {
+func ptyPair(t *testing.T) (ours, theirs *os.File) {
 	t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -738,7 +738,7 @@ func terminal(t *testing.T) (ours, theirs *os.File) {
 // TestRow16_CommandHasTheTerminal: it is the foreground group, so that Ctrl-C goes to it and to nobody else.
 func TestRow16_CommandHasTheTerminal(t *testing.T) {
 	t.Parallel()
-	ours, theirs := terminal(t)
+	ours, theirs := ptyPair(t)
 	b := startInit(t, map[string]string{"side": service(t, "block")}, boxOptions{cmd: []string{actorBinary(t), "tty", "on=2:5", "print=here", "block"}, stdin: theirs, tty: true})
 	var mu sync.Mutex
 	var seen bytes.Buffer

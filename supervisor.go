@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -609,7 +610,9 @@ func (s *supervisor) takeRings(fds []int) {
 	fd := -1
 	if len(fds) == 1 {
 		fd = fds[0]
-	} else if _, err := fmt.Sscan(os.Getenv(ringsVar), &fd); err != nil {
+	} else if n, err := strconv.Atoi(os.Getenv(ringsVar)); err == nil {
+		fd = n
+	} else {
 		return
 	}
 	os.Unsetenv(ringsVar)
@@ -1491,11 +1494,12 @@ func (s *supervisor) isMain(name string) bool { return s.withCmd && name == main
 // adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
 func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 	for _, key := range sortedKeys(store) {
-		var name string
-		var gen uint64
-		if n, _ := fmt.Sscanf(key, "log %s %d", &name, &gen); n != 2 {
+		words := strings.Fields(key)
+		if len(words) != 3 || words[0] != "log" {
 			continue
 		}
+		name := words[1]
+		gen, _ := strconv.ParseUint(words[2], 10, 64)
 		fds := store[key]
 		if len(fds) != 2 {
 			closeAll(fds)
