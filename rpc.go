@@ -3055,7 +3055,7 @@ func fillStatus(s *serviceStatus, g *graph, u *unit, now time.Time) {
 	if u.pid != 0 && !u.started.IsZero() {
 		s.UptimeMS = max(0, now.Sub(u.started).Milliseconds())
 	}
-	if !u.restartDue.IsZero() {
+	if u.pending {
 		in := max(0, u.restartDue.Sub(now).Milliseconds())
 		s.RestartInMS = &in
 	}
