@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// state is one of the seven of the contract. Only enter assigns it.
+// state is one of seven. Only enter assigns it.
 type state uint8
 
 const (
@@ -253,7 +253,7 @@ type nameError struct {
 	Message string `json:"message"`
 }
 
-// refusal is an answer that says no: kind is one of the error kinds of the contract.
+// refusal is an answer that says no: kind is one of the error kinds of the RPC.
 type refusal struct {
 	kind  string
 	text  string

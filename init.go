@@ -972,7 +972,7 @@ func (k *keeper) acknowledged(text string) {
 
 // --- signals
 
-// onSignal is the table of contract 6.
+// onSignal does what a signal to PID 1 means: the table is in the README.
 func (k *keeper) onSignal(s int) {
 	if s == sigChld {
 		k.reap()

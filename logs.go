@@ -1,4 +1,4 @@
-// logs.go keeps the newest lines of every service and hands them to those who ask or follow; no descriptor is read or written here (logio.go).
+// logs.go keeps the newest lines of every service and hands them to those who ask or follow; it reads the pipes of services and writes their files and the console, and it never makes a service wait.
 
 package main
 
@@ -20,14 +20,14 @@ import (
 
 const (
 	seqMark       = 20       // mark is called every 2^20 lines
-	maxLine       = 16 << 10 // longer lines are split (contract 5)
+	maxLine       = 16 << 10 // longer lines are split
 	ringMax       = 4 << 20  // bytes of one ring, whatever buffer_lines says
 	ringRecord    = 8 << 10  // a batch is stored in records of about this size, the unit that is forgotten
 	followerLines = 1000     // lines that wait for one follower …
 	followerBytes = 1 << 20  // … and their bytes
 )
 
-// logLine is LogLine of contract 5: one line of a service, in valid UTF-8.
+// logLine is one line of a service, in valid UTF-8.
 type logLine struct {
 	Seq     uint64 `json:"seq"`
 	TimeMS  int64  `json:"time_ms"`
@@ -660,7 +660,7 @@ func (f *follower) close() {
 	f.hub.followers = slices.DeleteFunc(slices.Clone(f.hub.followers), func(o *follower) bool { return o == f })
 }
 
-// --- logio: reads the pipes of services and writes the console and the server's own log; files are written by logfile.go, lines are kept by logs.go.
+// --- pipes, the console and the server's own log
 //
 // How it works. One loop waits for all pipes at once (sys_*.go: epoll behind the runtime's poller). A pipe that is readable is read into a shared
 // buffer, one batch a turn, so that nobody starves; the batch is numbered and goes into the ring of its service, to the followers and the console queue.
@@ -1260,7 +1260,7 @@ func (h *logHub) flushLogs(limit time.Duration) {
 	serverLog.flush(time.Until(end))
 }
 
-// --- logfile: writes log files: rotation, disks that are full or do not answer, bytes that must arrive exactly once; it never makes a service wait.
+// --- log files: rotation, disks that are full or do not answer, bytes that must arrive exactly once; it never makes a service wait.
 //
 // A file is written by a worker that lives only while it has work. Formatted lines reach it through a bounded queue.
 // In the raw format on Linux the pipe itself is lent to the worker: tee(2) shows it the bytes for the ring, splice(2) moves exactly those into the file.

@@ -1,6 +1,6 @@
 //go:build !windows
 
-// logs_test.go tests the room of logs.go, logio.go and logfile.go through pipes as a service has them; what only Linux can show is in logs_linux_test.go.
+// logs_test.go tests logs.go through pipes as a service has them; what only Linux can show is in logs_linux_test.go.
 
 package main
 

@@ -476,7 +476,7 @@ func serverCommands() []command {
 			more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
 			flags: serverFlags()},
 		{name: "init", args: "[-c] [FLAG...] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
-			help: "be PID 1: of a container (-c) or of a machine"},
+			help: "be PID 1: of a container (-c) or of a machine", flags: initFlags()},
 	}
 }
 

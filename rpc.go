@@ -1,4 +1,4 @@
-// rpc.go is the control socket: frames in, frames out, who may do what, and the errors. What the methods do is in methods.go; no service state lives here.
+// rpc.go is the control socket: frames in, frames out, who may do what, and the errors. Below stands the table of methods and what each does; no service state lives here.
 
 package main
 
@@ -23,7 +23,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the contract (line, waiting bytes) and our own (the rest). Together they bound what all clients can make the server hold.
+// Limits: the first two are promised, the rest are our own. Together they bound what all clients can make the server hold.
 const (
 	rpcLineMax     = 1 << 20          // longest request line
 	rpcPendingMax  = 4 << 20          // a client with this much unread is disconnected
@@ -362,7 +362,7 @@ type peer struct {
 	groups   []int // all of them, the primary one first
 }
 
-// mayAll is the rule of contract 5: root, our own uid, and members of the socket's group.
+// mayAll says who may do everything: root, our own uid, and members of the socket's group.
 func (p peer) mayAll(gid int) bool {
 	if !p.known {
 		return false
