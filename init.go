@@ -435,11 +435,17 @@ func initMain(args []string) int {
 		return exitRefused
 	}
 	k := newKeeper(o, one)
+	if _, err := os.Stat(containerDir); err == nil && o.container && os.Getenv("ZINIT_CONFIG_DIR") == "" && !slices.Contains(o.server, "--config-dir") {
+		k.opts.server = append(k.opts.server, "--config-dir", containerDir)
+	}
 	if !o.container && one {
 		k.asMachine()
 	}
 	return k.run()
 }
+
+// containerDir is where an image has its services, for whatever user the container runs as.
+const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
 	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{},

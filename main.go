@@ -475,7 +475,7 @@ func serverCommands() []command {
 		{name: "server", group: "server", alone: true, run: cmdServer, help: "be the server, in the foreground",
 			more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
 			flags: serverFlags()},
-		{name: "init", args: "[-c] [FLAG...] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
+		{name: "init", args: "[-c] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
 			help: "be PID 1: of a container (-c) or of a machine", flags: initFlags()},
 	}
 }

@@ -18,7 +18,7 @@ import (
 // rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
 // a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
 var rooms = map[string]string{
-	"main": "client tui init(initMain) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
+	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
 	"tui":  "main client rpc config(parseSignal sortedBy visible) logs(logLine) sys",
 	"client": "main tui(terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
 		"rpc(-listenRPC -serveRPC -methodTable) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String terminalSize)",
