@@ -41,6 +41,7 @@ import (
 //	runaway=W,W…    the same by a double fork: nobody's child in a session of its own
 //	clean-runaway=W,W…  the same with an empty environment
 //	sibling=W,W…    start a child of our parent (CLONE_PARENT) by a process table that does not reap, print its pid or the error
+//	crowd=N         have at least N descriptors open from now on; a sibling gets one of the last as its stdout
 //	spawn=PROGRAM,ARG…  run another program and wait for its end
 //
 // After its last word a child exits with 0. The text file of touch appears complete (by rename).
@@ -185,6 +186,15 @@ func childActs(verb, arg string) bool {
 			background("screen", func() { defer t.guard(); panic("boom") })
 		}
 		select {}
+	case "crowd":
+		for childOut < number(arg) {
+			fd, err := syscall.Dup(1)
+			if err != nil {
+				os.Exit(94)
+			}
+			syscall.CloseOnExec(fd)
+			childOut = fd
+		}
 	case "closeout":
 		os.Stdout.Close()
 		os.Stderr.Close()
@@ -208,6 +218,9 @@ func childActs(verb, arg string) bool {
 	return true
 }
 
+// childOut is what a sibling gets as its stdout.
+var childOut = 1
+
 // childForks obeys words that start children.
 func childForks(verb, arg string) bool {
 	words, env := strings.Split(arg, ","), os.Environ()
@@ -226,7 +239,7 @@ func childForks(verb, arg string) bool {
 	case "spawn":
 		argv = words
 	case "sibling":
-		p, err := newProcsOf(false).start(&spec{Path: argv[0], Argv: argv, Env: env, Stdin: -1, Stdout: 1, Stderr: 2, UID: -1, GID: -1}, "", "", func(exit) {})
+		p, err := newProcsOf(false).start(&spec{Path: argv[0], Argv: argv, Env: env, Stdin: -1, Stdout: childOut, Stderr: 2, UID: -1, GID: -1}, "", "", func(exit) {})
 		if err != nil {
 			fmt.Println(err)
 			return true

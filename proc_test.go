@@ -653,11 +653,17 @@ func TestExitsReportedByAnotherReaper(t *testing.T) {
 }
 
 func TestServicesCanBeSiblings(t *testing.T) {
+	for name, words := range map[string][]string{"few descriptors": {"sibling=exit=9"}, "many descriptors": {"crowd=500", "sibling=exit=9"}} {
+		t.Run(name, func(t *testing.T) { testSibling(t, words...) })
+	}
+}
+
+func testSibling(t *testing.T, words ...string) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, _, err := sysFork(childSpec(int(w.Fd()), nil, childArgv("sibling=exit=9")...), false)
+	server, _, err := sysFork(childSpec(int(w.Fd()), nil, childArgv(words...)...), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -672,6 +678,42 @@ func TestServicesCanBeSiblings(t *testing.T) {
 	}
 	if _, err := syscall.Wait4(number(strings.TrimSpace(string(out))), &status, 0, nil); err != nil || status.ExitStatus() != 9 {
 		t.Errorf("the service is not our child: %v, %v", status, err)
+	}
+}
+
+// With thousands of log pipes open, spawns go through threads with a table of their own. A service must not see the difference.
+func TestSpawnAmongManyDescriptors(t *testing.T) {
+	for range 500 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	tab := newTestProcs(t)
+	before := -1
+	for range 3 {
+		r := startChild(t, tab, "fds", "session", "exit=7")
+		if e := r.ended(); e.Code != 7 {
+			t.Errorf("it ended by %v", e)
+		}
+		if want := "fd 0 /dev/null\nfd 1 " + r.out + "\nfd 2 " + r.out + "\n"; !strings.HasPrefix(r.text(), want) {
+			t.Errorf("the child has\n%swant\n%s", r.text(), want)
+		}
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tab.start(childSpec(int(null.Fd()), nil, "/no/such"), "", "", func(exit) {}); !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("a missing program: %v", err)
+		}
+		null.Close()
+		if before < 0 {
+			before = sysFDs(os.Getpid())
+		}
+	}
+	if after := sysFDs(os.Getpid()); after != before {
+		t.Errorf("%d descriptors after three starts, %d after the first", after, before)
 	}
 }
 

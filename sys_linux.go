@@ -600,6 +600,20 @@ func sysReaperEnd(events chan os.Signal) { signal.Stop(events) }
 
 // sysFork executes sp in a new session. sibling: as a child of our own parent (CLONE_PARENT), with a pidfd; else the pidfd is -1.
 func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
+	if max(sp.Stdin, sp.Stdout, sp.Stderr) >= crowded {
+		if free := forkers(); free != nil {
+			f := <-free
+			defer func() { free <- f }()
+			if j, done := f.fork(sp, sibling); done {
+				return j.pid, j.pidfd, j.err
+			}
+		}
+	}
+	return forkHere(sp, sibling)
+}
+
+// forkHere is sysFork by the calling thread.
+func forkHere(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	pidfd = -1
 	sys := syscall.SysProcAttr{Setsid: true}
 	if sibling {
@@ -618,6 +632,132 @@ func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	}
 	pid, err = syscall.ForkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
 	return pid, pidfd, err
+}
+
+// A fork copies the table of descriptors, and the exec after it closes the copies one by one: with two read ends for each of
+// thousands of services that takes longer than all the rest. So once there are many (crowded), spawns go through threads whose
+// table is their own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
+const (
+	crowded     = 200
+	forkThreads = 2
+)
+
+// forker is one such thread, for one spawn at a time. Descriptors go to it, and pidfds come back, through a pair of sockets.
+type forker struct {
+	main, own  int // its ends: in the table of all other threads, and in its own
+	begin, end chan struct{}
+	job        forkJob // the other side's until begin and from end on
+}
+
+// forkJob is a spawn and how it went. tried is false when not even that could be asked of the kernel.
+type forkJob struct {
+	sp         spec
+	sibling    bool
+	tried      bool
+	pid, pidfd int
+	err        error
+}
+
+// forkers starts the threads when first called. It is nil where the kernel or a sandbox refuses.
+var forkers = sync.OnceValue(func() chan *forker {
+	free := make(chan *forker, forkThreads)
+	for range forkThreads {
+		f := &forker{begin: make(chan struct{}), end: make(chan struct{}, 1)}
+		ready := make(chan error, 1)
+		background("fork", func() { f.run(ready) })
+		if err := <-ready; err != nil {
+			break
+		}
+		free <- f
+	}
+	if len(free) == 0 {
+		return nil
+	}
+	return free
+})
+
+// run makes the thread, says whether that worked, and serves for ever. The main thread is never taken: its table is what others see as ours.
+func (f *forker) run(ready chan error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		elsewhere := make(chan error)
+		background("fork", func() { f.run(elsewhere) })
+		ready <- <-elsewhere
+		runtime.UnlockOSThread()
+		return
+	}
+	var err error
+	if f.main, f.own, err = sysSocketPair(); err == nil {
+		if err = unix.Unshare(unix.CLONE_FILES); err != nil {
+			unix.Close(f.main)
+			unix.Close(f.own)
+		}
+	}
+	if err != nil {
+		ready <- err
+		runtime.UnlockOSThread()
+		return
+	}
+	f.forget()
+	ready <- nil
+	for range f.begin {
+		f.serve()
+		f.end <- struct{}{}
+	}
+}
+
+// forget closes pipes and sockets in the table of this thread. What else there is stays: the runtime knows its epoll and event descriptors by number.
+func (f *forker) forget() {
+	for fd := 3; fd < max(f.main, f.own)+crowded; fd++ {
+		var st unix.Stat_t
+		if fd == f.own || unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFIFO || kind == unix.S_IFSOCK {
+			unix.Close(fd)
+		}
+	}
+}
+
+// fork has the thread do one job; false: it could not, and nothing has happened.
+func (f *forker) fork(sp *spec, sibling bool) (j forkJob, done bool) {
+	var fds []int
+	for _, fd := range sp.files() {
+		fds = append(fds, int(fd))
+	}
+	if sysSendPacket(f.main, []byte{0}, fds) != nil {
+		return j, false
+	}
+	f.job = forkJob{sp: *sp, sibling: sibling, pidfd: -1}
+	f.begin <- struct{}{}
+	<-f.end
+	j, f.job = f.job, forkJob{}
+	if j.pidfd >= 0 { // its number in the other table: here comes ours
+		j.pidfd = -1
+		if _, fds, err := sysRecvPacket(f.main, make([]byte, 1)); err == nil && len(fds) == 1 {
+			j.pidfd = fds[0]
+		}
+	}
+	return j, j.tried
+}
+
+// serve does the job that is there.
+func (f *forker) serve() {
+	j := &f.job
+	var buf [1]byte
+	_, fds, err := sysRecvPacket(f.own, buf[:])
+	if err == nil && len(fds) == 3 {
+		j.sp.Stdin, j.sp.Stdout, j.sp.Stderr = fds[0], fds[1], fds[2]
+		j.tried = true
+		j.pid, j.pidfd, j.err = forkHere(&j.sp, j.sibling)
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	if j.pidfd >= 0 {
+		_ = sysSendPacket(f.own, buf[:], []int{j.pidfd})
+		unix.Close(j.pidfd)
+	}
 }
 
 // sysWait reaps one child that ended, any; pid 0 or less when there is none now. It never blocks.
