@@ -1835,19 +1835,31 @@ func (s *supervisor) prepareRestart() (file *string, names []string, after func(
 }
 
 func (s *supervisor) statePath() string { return s.opts.socket + ".state" }
-func (s *supervisor) fifoDir() string   { return s.opts.socket + ".pipes" }
+
+// makeFifoDir makes the directory of the log pipes, or finds that of an earlier server. It is in memory if possible, since on a disk
+// a FIFO costs more than the spawn that it is for; else beside the socket. state is the open state file, whose identity is in the name.
+func (s *supervisor) makeFifoDir(state int) (string, error) {
+	beside := s.opts.socket + ".pipes"
+	if fi, err := os.Lstat(beside); err == nil && fi.IsDir() {
+		return beside, nil
+	}
+	if dir := sysMemoryName(state); dir != "" {
+		if err := os.Mkdir(dir, 0o700); err == nil || os.IsExist(err) && sysOwnDir(dir) {
+			return dir, nil
+		}
+	}
+	return beside, os.Mkdir(beside, 0o700)
+}
 
 // keepState opens the journal of a standalone server beside its socket, and returns what an earlier one left there, if that still counts.
 func (s *supervisor) keepState() *savedState {
 	if strings.HasPrefix(s.opts.socket, "@") {
 		return nil
 	}
+	fifos := ""
 	fd, err := sysOpenState(s.statePath())
 	if err == nil {
-		err = os.Mkdir(s.fifoDir(), 0o700)
-		if os.IsExist(err) {
-			err = nil
-		}
+		fifos, err = s.makeFifoDir(fd)
 	}
 	if err != nil {
 		if err != errNotSupported {
@@ -1856,7 +1868,7 @@ func (s *supervisor) keepState() *savedState {
 		return nil
 	}
 	s.journal = newJournal(fd)
-	s.logs.fifos = s.fifoDir()
+	s.logs.fifos = fifos
 	return s.readJournal()
 }
 
@@ -1883,7 +1895,7 @@ func (s *supervisor) readJournal() *savedState {
 func (s *supervisor) forgetState() {
 	if s.keeper == nil && s.journal != nil {
 		_ = os.Remove(s.statePath())
-		_ = os.RemoveAll(s.fifoDir())
+		_ = os.RemoveAll(s.logs.fifos)
 	}
 }
 
@@ -1894,8 +1906,8 @@ func (s *supervisor) fifoStore(st *savedState) map[string][]int {
 		if u.PID == 0 {
 			continue
 		}
-		out, err1 := sysOpenFifo(fifoPath(s.fifoDir(), n, "stdout"))
-		err, err2 := sysOpenFifo(fifoPath(s.fifoDir(), n, "stderr"))
+		out, err1 := sysOpenFifo(fifoPath(s.logs.fifos, n, "stdout"))
+		err, err2 := sysOpenFifo(fifoPath(s.logs.fifos, n, "stderr"))
 		if err1 != nil || err2 != nil {
 			logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
 			continue

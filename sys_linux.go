@@ -1420,6 +1420,22 @@ func sysNewFifo(path string, uid, gid int) (r, w int, err error) {
 	return r, w, nil
 }
 
+// sysMemoryName is a path on a file system in memory that goes with an open file and no other, in whatever namespace; "" where there is none.
+func sysMemoryName(fd int) string {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if unix.Statfs("/dev/shm", &fs) != nil || fs.Type != unix.TMPFS_MAGIC || unix.Fstat(fd, &st) != nil {
+		return ""
+	}
+	return "/dev/shm/zinit-" + strconv.FormatUint(uint64(st.Dev), 16) + "-" + strconv.FormatUint(st.Ino, 16)
+}
+
+// sysOwnDir says whether path is a directory that only we can write to, and no link.
+func sysOwnDir(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&(unix.S_IFMT|0o077) == unix.S_IFDIR && int(st.Uid) == os.Geteuid()
+}
+
 func sysOpenFifo(path string) (int, error) {
 	return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }

@@ -781,6 +781,10 @@ func sysPunch(int, int64, int64) {}
 
 func sysBootID() string { return "" }
 
+func sysMemoryName(int) string { return "" }
+
+func sysOwnDir(string) bool { return false }
+
 func sysNewFifo(string, int, int) (int, int, error) { return -1, -1, errNotSupported }
 
 func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
