@@ -34,6 +34,7 @@ type supervisor struct {
 	g  *graph
 
 	events queue[event]
+	memory *burst // nil: not looked after
 
 	lifeMu sync.Mutex
 	lives  map[uint64]*life // by generation
@@ -129,6 +130,47 @@ func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 	}
 }
 
+// A supervisor is small and idle most of its life, and then its memory is a promise: half the garbage that Go allows by default, and
+// what a burst of work left behind goes back to the kernel. During a burst less collecting leaves time for the work.
+const (
+	idleGarbage  = 50 // percent of what is in use, as for GOGC
+	burstGarbage = 100
+	burstEvents  = 50 // so many events, with no pause of burstOver, make a burst
+	burstOver    = time.Second
+)
+
+// burst knows whether there is one. The start is.
+type burst struct {
+	events atomic.Int64
+	over   *time.Timer
+}
+
+func newBurst() *burst {
+	b := &burst{}
+	debug.SetGCPercent(burstGarbage)
+	b.over = time.AfterFunc(burstOver, func() {
+		b.events.Store(0)
+		debug.SetGCPercent(idleGarbage)
+		debug.FreeOSMemory()
+	})
+	return b
+}
+
+// add counts events.
+func (b *burst) add(n int) {
+	if b == nil || n == 0 {
+		return
+	}
+	all := b.events.Add(int64(n))
+	if all < burstEvents {
+		return
+	}
+	if all-int64(n) < burstEvents {
+		debug.SetGCPercent(burstGarbage)
+	}
+	b.over.Reset(burstOver)
+}
+
 // slowTurn is when a turn of the loop is worth a line in the log.
 const slowTurn = 100 * time.Millisecond
 
@@ -158,6 +200,7 @@ func (s *supervisor) run(quit <-chan struct{}) {
 // turn takes all events that are there, then the deadlines that have passed, and performs what results.
 func (s *supervisor) turn(now time.Time) time.Time {
 	batch := s.events.take()
+	s.memory.add(len(batch))
 	var work []effect
 	s.mu.Lock()
 	for _, ev := range batch {
@@ -437,14 +480,14 @@ func serverMain(opts serverOptions) int {
 		serverLog.flush(time.Second)
 		return exitUsage
 	}
-	// Half the default garbage: a supervisor is small and idle, and its memory is a promise (see the budget).
-	debug.SetGCPercent(50)
+	memory := newBurst()
 	for i, d := range opts.configDirs {
 		if abs, err := filepath.Abs(d); err == nil {
 			opts.configDirs[i] = abs
 		}
 	}
 	s := newSupervisor(opts, serverMode(opts))
+	s.memory = memory
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	s.logs = newLogHub(1)
