@@ -110,7 +110,8 @@ type procs struct {
 	live     map[int]*process
 	early    map[int]uint32 // exits of pids that were unknown while a start was under way
 	inflight int
-	pending  []*process // ended or killed, something may be left
+	pending  []*process    // ended or killed, something may be left
+	families map[int][]kin // by parent, while together runs
 
 	once   sync.Once
 	wake   chan struct{}
@@ -454,12 +455,55 @@ func (p *process) addKin(found []kin) {
 // descendants lists who descends from the main process now; none once it was reaped.
 func (p *process) descendants() []kin {
 	p.t.mu.Lock()
-	ended := p.ended
+	ended, families := p.ended, p.t.families
 	p.t.mu.Unlock()
 	if ended {
 		return nil
 	}
-	return kinOf(p.pid)
+	if families == nil {
+		return kinOf(p.pid)
+	}
+	all := slices.Clone(families[p.pid])
+	for i := 0; i < len(all); i++ {
+		all = append(all, families[all[i].pid]...)
+	}
+	return all
+}
+
+// together calls f, which is about to stop or kill n processes. From a few on, their descendants are found by one look at all
+// processes beforehand: /proc takes longer to tell the children of a process than a process takes to end.
+func (t *procs) together(n int, f func()) {
+	const few = 16
+	if n >= few {
+		families := t.look(n)
+		t.mu.Lock()
+		t.families = families
+		t.mu.Unlock()
+		defer func() {
+			t.mu.Lock()
+			t.families = nil
+			t.mu.Unlock()
+		}()
+	}
+	f()
+}
+
+// look lists all processes that are no main processes of ours, by parent; nil when there are more than most.
+func (t *procs) look(most int) map[int][]kin {
+	pids := sysAllPids()
+	t.mu.Lock()
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil })
+	t.mu.Unlock()
+	if len(pids) > most {
+		return nil
+	}
+	families := map[int][]kin{}
+	for _, pid := range pids {
+		if st, err := readStat(pid); err == nil {
+			families[st.PPID] = append(families[st.PPID], kin{pid, st.Start})
+		}
+	}
+	return families
 }
 
 // kinOf lists all descendants of pid with their start times.

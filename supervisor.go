@@ -293,9 +293,15 @@ func (s *supervisor) moved(e *effect) {
 
 // work performs signals in order, away from the loop: looking at /proc takes time.
 func (s *supervisor) work() {
+	const most = 1024 // at once, so that what is known of their descendants is not old
 	for range s.hands.wake {
-		for _, f := range s.hands.take() {
-			f()
+		for todo := s.hands.take(); len(todo) > 0; todo = todo[min(most, len(todo)):] {
+			now := todo[:min(most, len(todo))]
+			s.procs.together(len(now), func() {
+				for _, f := range now {
+					f()
+				}
+			})
 		}
 	}
 }
