@@ -254,12 +254,16 @@ func (t *procs) start(sp *spec, name, invocation string, gone func(exit)) (*proc
 	t.mu.Lock()
 	t.inflight++
 	t.mu.Unlock()
+	ticks := sysTicks()
 	pid, pidfd, err := sysFork(sp, !t.parent)
+	if ticks != sysTicks() {
+		ticks = 0 // it could be either: ask when needed
+	}
 	p.started = time.Now()
 	t.mu.Lock()
 	wake := false
 	if err == nil {
-		p.pid, p.pidfd = pid, pidfd
+		p.pid, p.pidfd, p.start = pid, pidfd, ticks
 		t.live[pid] = p
 		if status, dead := t.early[pid]; dead {
 			wake = t.settleEarly(p, status)
@@ -1252,13 +1256,11 @@ func checkProgram(file string) error {
 	if info.Mode()&0o111 == 0 {
 		return &spawnError{file + " is not executable (chmod +x)", syscall.EACCES}
 	}
-	f, err := os.Open(file)
+	var head [4096]byte
+	n, err := sysReadHead(file, head[:])
 	if err != nil {
 		return nil // execute permission without read permission is enough for execve
 	}
-	defer f.Close()
-	head := make([]byte, 4096)
-	n, _ := io.ReadFull(f, head)
 	if loader := elfLoader(head[:n]); loader != "" {
 		if _, err := os.Stat(loader); err != nil {
 			return &spawnError{fmt.Sprintf("%s needs the dynamic loader %s, which does not exist here: link it statically or add the loader", file, visible(loader)), errnoOf(err)}

@@ -913,6 +913,21 @@ func readSmall(name string, buf []byte) ([]byte, error) {
 	}
 }
 
+// sysReadHead reads the beginning of a file without the poller and allocations of package os. What cannot be read is empty.
+func sysReadHead(name string, buf []byte) (int, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Read(fd, buf)
+		if err != unix.EINTR {
+			return max(n, 0), nil
+		}
+	}
+}
+
 // childrenFile says whether the kernel has /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN).
 var childrenFile = sync.OnceValue(func() bool {
 	return unix.Access(procPath(os.Getpid(), "/task/"+strconv.Itoa(os.Getpid())+"/children"), unix.R_OK) == nil
@@ -1035,6 +1050,15 @@ func readStat(pid int) (procStat, error) {
 	st.Threads, st.Start = int(field[17]), field[19]
 	st.Memory = int64(field[21]) * int64(os.Getpagesize())
 	return st, nil
+}
+
+// sysTicks is the start time that a process made now would have in readStat: a fork between two equal answers has it.
+func sysTicks() uint64 {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return 0
+	}
+	return uint64(now.Nano()) / uint64(time.Second/userHZ)
 }
 
 // sysAge is the time since a start time of readStat, which counts from boot, suspension included.

@@ -158,6 +158,10 @@ func sysAllPids() []int { return nil }
 
 func readStat(int) (procStat, error) { return procStat{}, syscall.ESRCH }
 
+func sysTicks() uint64 { return 0 }
+
+func sysReadHead(string, []byte) (int, error) { return 0, errNotSupported }
+
 func sysAge(uint64) time.Duration { return 0 }
 
 func sysEnviron(int) []byte { return nil }
