@@ -472,9 +472,6 @@ func TestCommandLines(t *testing.T) {
 // sameAsShell asks the real shell how it splits the line.
 func sameAsShell(t *testing.T, line string, argv []string) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		return
-	}
 	out, err := exec.Command("/bin/sh", "-c", "printf '%s|' "+line).Output()
 	if err != nil {
 		t.Fatalf("/bin/sh with %q: %v", line, err)

@@ -62,15 +62,14 @@ type unit struct {
 	cfg  *config // in force
 	next *config // changed, counts from the next start; nil: none
 
-	state     state
-	up        bool // the wish
-	ask       bool // a start is due and not yet looked at
-	leave     leave
-	again     bool           // while stopping: a later start or restart was asked for
-	cause     *failureReason // while stopping: the fault that began it; nil: a request
-	forced    bool           // while stopping: the stop timeout has passed
-	byItself  bool           // exited without having been stopped
-	cancelled bool           // a spawn that was called back before it happened
+	state    state
+	up       bool // the wish
+	ask      bool // a start is due and not yet looked at
+	leave    leave
+	again    bool           // while stopping: a later start or restart was asked for
+	cause    *failureReason // while stopping: the fault that began it; nil: a request
+	forced   bool           // while stopping: the stop timeout has passed
+	byItself bool           // exited without having been stopped
 
 	gen        uint64 // of the present or last spawn; results of older ones are dropped
 	pid        int

@@ -33,9 +33,6 @@ type testDoor struct {
 
 func newTestDoor(t testing.TB) *testDoor {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		skip(t, "there is no server on Windows")
-	}
 	dir := t.TempDir()
 	services := filepath.Join(dir, "services")
 	if err := os.Mkdir(services, 0o755); err != nil {
