@@ -58,6 +58,7 @@ func zinitBinary(t testing.TB) string {
 			buildOnce.err = err
 			return
 		}
+		testDirs = append(testDirs, dir)
 		buildOnce.path = filepath.Join(dir, "zinit")
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", buildOnce.path, ".")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -73,18 +74,19 @@ func zinitBinary(t testing.TB) string {
 }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "@child" {
-		childMain(os.Args[2:])
+	if len(os.Args) > 1 && testRoles[os.Args[1]] != nil {
+		testRoles[os.Args[1]](os.Args[2:])
 		os.Exit(0)
 	}
-	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
-		enterMain(os.Args[2:])
-	}
 	code := m.Run()
-	for _, path := range []string{buildOnce.path, actorOnce.path} {
-		if path != "" {
-			os.RemoveAll(filepath.Dir(path))
-		}
+	for _, dir := range testDirs {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
+
+// testRoles is what the test binary plays instead of running tests, by its first word. testDirs are removed after all tests.
+var (
+	testRoles = map[string]func(words []string){"@child": childMain}
+	testDirs  []string
+)

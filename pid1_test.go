@@ -26,6 +26,8 @@ import (
 
 // --- the box: namespaces with our program as their PID 1
 
+func init() { testRoles["@pid1"] = enterMain }
+
 // enterMain runs inside new namespaces and becomes the program behind "--". Words before it: proc, root=DIR, ro, uid=N, nocaps.
 func enterMain(words []string) {
 	runtime.LockOSThread()
@@ -86,6 +88,7 @@ func actorBinary(t testing.TB) string {
 			return
 		}
 		_ = os.Chmod(dir, 0o755)
+		testDirs = append(testDirs, dir)
 		actorOnce.path = filepath.Join(dir, "actor")
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", actorOnce.path, "./testdata/actor")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
