@@ -190,12 +190,12 @@ type keeperOptions struct {
 // initFlags are the flags of `zinit init`; those of the server are passed on to it.
 func initFlags() []commandFlag {
 	own := []commandFlag{
-		{name: "container", short: 'c', help: "be PID 1 of a container: no mounts, exit instead of power-off"},
-		{name: "rewrite", arg: "FROM:TO", help: "CMD gets signal TO for FROM; TO 0 drops it (may be repeated)"},
+		{name: "container", short: 'c', help: "be PID 1 of a container"},
+		{name: "rewrite", arg: "FROM:TO", help: "CMD gets TO for FROM; TO 0 drops it"},
 		{name: "group", short: 'g', help: "signal CMD's whole process group"},
 		{name: "subreaper", short: 's', help: "adopt orphans when not PID 1"},
-		{name: "exit-ok", short: 'e', arg: "CODE", help: "turn this exit code of CMD into 0 (may be repeated)"},
-		{name: "parent-signal", short: 'p', arg: "SIGNAL", help: "what CMD gets when our parent dies"},
+		{name: "exit-ok", short: 'e', arg: "CODE", help: "this exit code of CMD counts as 0"},
+		{name: "parent-signal", short: 'p', arg: "SIGNAL", help: "CMD gets it when our parent dies"},
 		{name: "cmd-wait-ms", arg: "MS", help: "CMD starts at the latest after this time (5000)"},
 		{name: "dry-run", help: "print the steps of the boot and do nothing"},
 	}
