@@ -370,6 +370,8 @@ type serverChild struct {
 	planned bool      // it was told to hand over
 	killAt  time.Time // when a handover takes too long
 	askedAt time.Time // since when an answer is missing
+	ended   bool      // it is no more; only what it said before is still taken
+	silent  bool      // its end of the link is closed, and all that it said was taken
 }
 
 // keeperClosing is a shutdown under way, as the keeper must be able to end it without a server.
@@ -807,6 +809,7 @@ func (k *keeper) onPacket(f from) {
 		return
 	}
 	if f.link != k.server.link || f.gone {
+		k.server.silent = k.server.silent || f.link == k.server.link
 		closeAll(f.p.fds)
 		return
 	}
@@ -828,7 +831,9 @@ func (k *keeper) onPacket(f from) {
 		f.link.send(packet{op: opSync})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
-		k.confirmUpgrade()
+		if !k.server.ended {
+			k.confirmUpgrade()
+		}
 	case opClosing:
 		if k.closing != nil {
 			break
@@ -908,6 +913,7 @@ func (k *keeper) reap() {
 		}
 		switch pid {
 		case k.server.pid:
+			k.lastWords()
 			k.serverEnded(status)
 			continue
 		case k.cmd.pid:
@@ -923,6 +929,28 @@ func (k *keeper) reap() {
 		k.exits = slices.Delete(k.exits, 0, n)
 	}
 	k.sendExits()
+}
+
+// lastWords takes what a server that has ended said before: its end is known sooner than its last records are read.
+func (k *keeper) lastWords() {
+	l := k.server.link
+	if l == nil || k.server.silent {
+		return
+	}
+	k.server.ended = true
+	limit := time.NewTimer(linkTime)
+	defer limit.Stop()
+	for {
+		select {
+		case f := <-k.packets:
+			if f.link == l && f.gone {
+				return
+			}
+			k.onPacket(f)
+		case <-limit.C:
+			return
+		}
+	}
 }
 
 // reapFor reaps until no child is left, at most for a time.
