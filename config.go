@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode"
@@ -1535,12 +1537,12 @@ func loadDirs(systemDir string, dirs []string) (loaded loadResult) {
 			continue
 		}
 		seen[filepath.Clean(dir)] = true
-		for _, path := range loaded.list(dir) {
-			r, bad := readFile(path, i == 0)
-			if bad != nil {
-				loaded.errors = append(loaded.errors, *bad)
+		for _, f := range readFiles(loaded.list(dir), i == 0) {
+			if f.bad != nil {
+				loaded.errors = append(loaded.errors, *f.bad)
 				continue
 			}
+			r := f.reader
 			c, errs, warns := r.result()
 			loaded.warnings = append(loaded.warnings, warns...)
 			loaded.errors = append(loaded.errors, errs...)
@@ -1557,6 +1559,32 @@ func loadDirs(systemDir string, dirs []string) (loaded loadResult) {
 		}
 	}
 	return loaded
+}
+
+// fileRead is a file that was read, or why it could not be.
+type fileRead struct {
+	reader *reader
+	bad    *problem
+}
+
+// readFiles reads files with as many hands as there are processors: a boot waits for it.
+func readFiles(paths []string, system bool) []fileRead {
+	all := make([]fileRead, len(paths))
+	var next atomic.Int64
+	var hands sync.WaitGroup
+	read := func() {
+		for i := int(next.Add(1)) - 1; i < len(paths); i = int(next.Add(1)) - 1 {
+			all[i].reader, all[i].bad = readFile(paths[i], system)
+		}
+	}
+	const each = 10 // files that are worth a hand
+	for range min(runtime.GOMAXPROCS(0)-1, len(paths)/each) {
+		hands.Add(1)
+		background("read", func() { defer hands.Done(); read() })
+	}
+	read()
+	hands.Wait()
+	return all
 }
 
 // list gives the service files of a directory in name order.

@@ -37,7 +37,7 @@ var rooms = map[string]string{
 	"health": "config(healthDef execDef endpoint ip ipText parseIP joinHostPort splitHostPort visible) proc(errnoOf) sys main(version)",
 	"logs":   "config(loggingDef sortedBy sortedKeys visible) rpc(appendLine) sys main(background)",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys main(background)",
-	"config": "rpc(jsonNumber parseJSONText) main(version)",
+	"config": "rpc(jsonNumber parseJSONText) main(background version)",
 	"sys":    "proc(spec procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) health(lookup systemResolver hostError) rpc(peer) config(endpoint ip v4Mapped visible String) main(background)",
 }
 
