@@ -34,6 +34,7 @@ type packet struct {
 const (
 	opStore   = 'P' // server: keep these descriptors under text. keeper: here they are
 	opDrop    = 'D' // server: close what is kept under text
+	opStarted = 'B' // server: process a was started for what is kept under text. keeper: the same to the next server
 	opExits   = 'E' // keeper: exits, 20 bytes each in text: seq, pid, status
 	opAck     = 'A' // server: exits that are saved, 8 bytes each in text: seq
 	opLive    = 'L' // keeper: that was all. server: I have adopted everything
@@ -336,6 +337,7 @@ type keeper struct {
 	startAt time.Time // when to start the next server
 
 	store map[string][]int // descriptors that outlive a server
+	procs map[string]int   // processes that belong to them
 	exits []exitRecord
 	seq   uint64
 	told  uint64 // up to which exit the present server has been told
@@ -448,7 +450,7 @@ func initMain(args []string) int {
 const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
-	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{},
+	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
 		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)
 	if fd, err := sysOpenProgram(k.self); err == nil {
@@ -712,6 +714,9 @@ func (k *keeper) welcome() {
 	l := k.server.link
 	for _, key := range sortedKeys(k.store) {
 		l.send(packet{op: opStore, text: key, fds: k.store[key]})
+		if pid := k.procs[key]; pid != 0 {
+			l.send(packet{op: opStarted, a: int64(pid), text: key})
+		}
 	}
 	k.told = 0
 	k.sendExits()
@@ -750,6 +755,9 @@ func (k *keeper) serverEnded(status uint32) {
 		logf(logWarn, "the server ended (%s); starting it again, services run on", how)
 		k.downAt = time.Now()
 		k.startAt = time.Now().Add(min(time.Duration(k.quick)*100*time.Millisecond, 2*time.Second))
+	case how.Signal == sigKill && time.Since(k.downAt) < maxDown: // from outside: that is no failure to come up
+		logf(logWarn, "the server was killed before it was up; starting it again")
+		k.startAt = time.Now().Add(10 * time.Millisecond)
 	default:
 		logf(logError, "the server did not come up (%s)", how)
 		k.serverFailed()
@@ -819,6 +827,9 @@ func (k *keeper) onPacket(f from) {
 	case opDrop:
 		closeAll(k.store[p.text])
 		delete(k.store, p.text)
+		delete(k.procs, p.text)
+	case opStarted:
+		k.procs[p.text] = int(p.a)
 	case opAck:
 		k.acknowledged(p.text)
 	case opAsk:
@@ -1332,6 +1343,9 @@ func (k *keeper) resumeMemo(path string) (int, error) {
 		}
 		b.WriteByte('\n')
 	}
+	for _, key := range sortedKeys(k.procs) {
+		fmt.Fprintf(&b, "process %s\t%d\n", key, k.procs[key])
+	}
 	c := &k.cmd
 	fmt.Fprintf(&b, "cmd %d %d %d %d %d\n", c.pid, b2i(c.started), b2i(c.ended), c.status, b2i(c.tty))
 	return sysMemfdWith("zinit-keeper", []byte(b.String()))
@@ -1380,6 +1394,9 @@ func (k *keeper) resume() bool {
 					k.store[fields[0]] = append(k.store[fields[0]], n)
 				}
 			}
+		case "process":
+			key, pid, _ := strings.Cut(rest, "\t")
+			k.procs[key], _ = strconv.Atoi(pid)
 		case "cmd":
 			k.cmd.pid, k.cmd.started, k.cmd.ended, k.cmd.status, k.cmd.tty = n[0], n[1] != 0, n[2] != 0, uint32(n[3]), n[4] != 0
 		}

@@ -1201,6 +1201,13 @@ func TestStandaloneServerIsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
 	s := startServer(t, load(t, dir, actorBinary(t), ""))
+	t.Cleanup(func() { // what a failed test leaves behind
+		for _, pid := range sysAllPids() {
+			if strings.Contains(string(sysCmdline(pid)), "lock="+dir+"/") {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	pids := s.loaded()
 	again := func(what string, code int) {
 		t.Helper()
