@@ -369,6 +369,7 @@ type serverChild struct {
 	link    *link
 	live    bool
 	liveAt  time.Time
+	hungUp  bool      // its link is not read any more
 	planned bool      // it was told to hand over
 	killAt  time.Time // when a handover takes too long
 	askedAt time.Time // since when an answer is missing
@@ -731,11 +732,12 @@ func (k *keeper) welcome() {
 
 // serverEnded decides what the end of the server means.
 func (k *keeper) serverEnded(status uint32) {
-	s := k.server
 	how := decodeStatus(status)
-	if s.link != nil {
-		s.link.close()
+	k.server.pid = 0
+	if k.server.link != nil {
+		k.lastWords()
 	}
+	s := k.server
 	k.server = serverChild{}
 	if k.closing != nil && k.closing.taken {
 		return
@@ -815,6 +817,7 @@ func (k *keeper) onPacket(f from) {
 		return
 	}
 	if f.link != k.server.link || f.gone {
+		k.server.hungUp = k.server.hungUp || f.link == k.server.link
 		closeAll(f.p.fds)
 		return
 	}
@@ -835,7 +838,9 @@ func (k *keeper) onPacket(f from) {
 	case opAsk:
 		_ = k.dog.feed()
 	case opSync:
-		k.reap()
+		if k.server.pid != 0 {
+			k.reap()
+		}
 		f.link.send(packet{op: opSync})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
@@ -1270,7 +1275,7 @@ func (k *keeper) upgradeLate() {
 
 // confirmUpgrade is the last step: PID 1 executes the new binary and goes on with all that it holds.
 func (k *keeper) confirmUpgrade() {
-	if k.newPath == "" {
+	if k.newPath == "" || k.server.pid == 0 {
 		return
 	}
 	path := k.newPath
@@ -1278,8 +1283,13 @@ func (k *keeper) confirmUpgrade() {
 	if k.closing != nil || k.emergency {
 		return // the old binary knows how to end this
 	}
+	l := k.server.link
 	k.quiesce()
-	if k.closing != nil || k.server.link == nil {
+	if k.server.link != l { // it has died just now
+		return
+	}
+	if k.closing != nil {
+		k.goOn()
 		return
 	}
 	memo, err := k.resumeMemo(path)
@@ -1289,6 +1299,12 @@ func (k *keeper) confirmUpgrade() {
 		_ = sysClose(memo)
 	}
 	logf(logError, "PID 1 cannot go over to %s: %v; it stays with the old binary", path, err)
+	k.goOn()
+}
+
+// goOn reads the link again after quiesce.
+func (k *keeper) goOn() {
+	k.server.hungUp = false
 	k.server.link.goOn()
 	k.listen(k.server.link)
 }
@@ -1297,13 +1313,7 @@ func (k *keeper) confirmUpgrade() {
 // in the socket for the next image.
 func (k *keeper) quiesce() {
 	l := k.server.link
-	l.pause()
-	for f := range k.packets {
-		if f.link == l && f.gone {
-			break
-		}
-		k.onPacket(f)
-	}
+	k.hush()
 	for more := true; more; {
 		select {
 		case s := <-k.signals:
@@ -1312,9 +1322,33 @@ func (k *keeper) quiesce() {
 			more = false
 		}
 	}
-	if k.server.link != nil {
-		l.flush(time.Second)
+	l.flush(time.Second)
+}
+
+// hush ends the reading of the link, after what was read has been taken.
+func (k *keeper) hush() {
+	l := k.server.link
+	l.pause()
+	for !k.server.hungUp {
+		k.onPacket(<-k.packets)
 	}
+}
+
+// lastWords takes what the server sent before it died: pipes of what it was just starting, pids, ends that are saved.
+func (k *keeper) lastWords() {
+	l := k.server.link
+	if !k.server.hungUp {
+		k.hush()
+	}
+	for {
+		n, fds, err := sysRecvPacket(l.fd, l.buf)
+		p, ok := decodePacket(l.buf[:max(n, 0)], fds)
+		if err != nil || !ok {
+			break
+		}
+		k.onPacket(from{link: l, p: p})
+	}
+	l.close()
 }
 
 // resumeVar names the descriptor with what an earlier image of this keeper held.

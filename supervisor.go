@@ -1502,7 +1502,9 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 			a.missing[k.pid] = sysKill(k.pid, 0) == syscall.ESRCH
 		case s.keeper == nil || h.store[key] != nil:
 			a.doubtful[u.name] = true
-			k, ok = s.findStarted(u, a.known)
+			if k, ok = s.findStarted(u, a.known); ok {
+				s.tellStarted(u, k.pid)
+			}
 		}
 		if ok {
 			a.known[k.pid], a.found[u.name] = true, k
@@ -1529,6 +1531,13 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 	}
 	for _, u := range again {
 		s.perform(&effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation})
+	}
+}
+
+// tellStarted has the keeper remember what has just been found out, for the next server: so only one start is ever in doubt.
+func (s *supervisor) tellStarted(u *unit, pid int) {
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opStarted, text: logKey(u.name, u.gen), a: int64(pid)})
 	}
 }
 
@@ -1662,28 +1671,31 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, l *life) bool {
 	case u.state == stopping:
 		s.release(u.name, u.gen)
 		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
+		return true
 	case s.isMain(u.name) || n == 0 || !a.doubtful[u.name]:
 		s.release(u.name, u.gen) // the start to come makes pipes of its own
 		return false
-	case n == 1:
-		a.known[e.pid] = true
-		s.acks.byPID[e.pid] = e.seq
-		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
-		s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: decodeStatus(e.status &^ leaderBit)})
-	default:
-		s.release(u.name, u.gen)
-		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "the server died while it was being started"})
 	}
+	var how exit // of several nobody knows which it was
+	if n == 1 {
+		how = decodeStatus(e.status &^ leaderBit)
+	}
+	a.known[e.pid] = true
+	s.acks.byPID[e.pid] = e.seq
+	s.tellStarted(u, e.pid)
+	s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
+	s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: how})
 	return true
 }
 
-// exitOfStart is an exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
+// exitOfStart is the first exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
 // nobody knows and that led a session, as services do and as orphans and helpers do not.
 func (s *supervisor) exitOfStart(a *adoption, u *unit) (one exitRecord, n int) {
 	for pid, e := range a.dead {
 		if !a.known[pid] && e.seq > u.intentExit && !a.saved[e.seq] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
-			one = e
-			n++
+			if n++; n == 1 || e.seq < one.seq {
+				one = e
+			}
 		}
 	}
 	return one, n
