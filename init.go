@@ -1260,6 +1260,7 @@ func (k *keeper) onTried(r trial) {
 		k.startAt = time.Now()
 		return
 	}
+	k.server.link.flush(linkTime) // it answers before it goes
 	_ = sysKill(k.server.pid, sigTerm)
 }
 

@@ -1940,11 +1940,11 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 	if s.keeper == nil {
 		return s.upgradeInPlace(binary)
 	}
-	wait := make(chan packet, 1)
+	wait, answered := make(chan packet, 1), make(chan struct{})
 	s.lifeMu.Lock()
 	busy := s.upgrading != nil
 	if !busy {
-		s.upgrading = wait
+		s.upgrading, s.answered = wait, answered
 	}
 	s.lifeMu.Unlock()
 	if busy {
@@ -1954,15 +1954,13 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 	select {
 	case p := <-wait:
 		if p.a != 0 {
+			close(answered)
 			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
 		}
-		answered := make(chan struct{})
-		s.lifeMu.Lock()
-		s.answered = answered
-		s.lifeMu.Unlock()
 		return p.text, func() { close(answered) }, nil
 	case <-time.After(upgradeTime + 2*time.Second):
 		s.upgradeTold(packet{})
+		close(answered)
 		return "", nil, refuse("timeout", "PID 1 does not answer")
 	}
 }
