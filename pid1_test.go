@@ -1232,7 +1232,8 @@ func TestStandaloneServerIsReplaced(t *testing.T) {
 	again := func(what string, code int) {
 		t.Helper()
 		select {
-		case <-s.ended:
+		case err := <-s.ended:
+			s.ended <- err // also the end of the test wants to know
 		case <-time.After(10 * time.Second):
 			t.Fatal(what + ": the server has not ended")
 		}
