@@ -73,6 +73,9 @@ type link struct {
 	buf  []byte
 }
 
+// linkTime is how long a record may take to reach the other side.
+const linkTime = 5 * time.Second
+
 // maxPacket bounds a record: 1000 exits fit.
 const maxPacket = 32 << 10
 

@@ -72,19 +72,26 @@ func zinitBinary(t testing.TB) string {
 	return buildOnce.path
 }
 
+// Where there are namespaces: what becomes PID 1 in new ones, and what is to be removed after all tests.
+var (
+	enterBox func(words []string)
+	afterAll []func()
+)
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@child" {
 		childMain(os.Args[2:])
 		os.Exit(0)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
-		enterMain(os.Args[2:])
+		enterBox(os.Args[2:])
 	}
 	code := m.Run()
-	for _, path := range []string{buildOnce.path, actorOnce.path} {
-		if path != "" {
-			os.RemoveAll(filepath.Dir(path))
-		}
+	if buildOnce.path != "" {
+		os.RemoveAll(filepath.Dir(buildOnce.path))
+	}
+	for _, clean := range afterAll {
+		clean()
 	}
 	os.Exit(code)
 }

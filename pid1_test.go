@@ -70,6 +70,15 @@ func enterMain(words []string) {
 	}
 }
 
+func init() {
+	enterBox = enterMain
+	afterAll = append(afterAll, func() {
+		if actorOnce.path != "" {
+			os.RemoveAll(filepath.Dir(actorOnce.path))
+		}
+	})
+}
+
 var actorOnce struct {
 	sync.Once
 	path string

@@ -1439,9 +1439,6 @@ func greet(l *link) (handed, error) {
 	}
 }
 
-// linkTime is how long a record may take to reach the keeper.
-const linkTime = 5 * time.Second
-
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
 	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
