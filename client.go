@@ -1937,7 +1937,7 @@ func cmdCheck(c *cli) int {
 func loadForCheck(paths []string) (configs []*config, errs, warnings []problem) {
 	system, dirs := "", paths
 	if len(paths) == 0 {
-		dirs = configDirs(nil)
+		dirs = configDirs(nil, false)
 		if d := defaultSystemDir(); d != "" {
 			if _, err := os.Stat(d); err == nil {
 				system = d

@@ -34,6 +34,7 @@ type packet struct {
 const (
 	opStore   = 'P' // server: keep these descriptors under text. keeper: here they are
 	opDrop    = 'D' // server: close what is kept under text
+	opStarted = 'B' // server: process a was started for what is kept under text. keeper: the same to the next server
 	opExits   = 'E' // keeper: exits, 20 bytes each in text: seq, pid, status
 	opAck     = 'A' // server: exits that are saved, 8 bytes each in text: seq
 	opLive    = 'L' // keeper: that was all. server: I have adopted everything
@@ -71,6 +72,9 @@ type link struct {
 	out  queue[packet]
 	buf  []byte
 }
+
+// linkTime is how long a record may take to reach the other side.
+const linkTime = 5 * time.Second
 
 // maxPacket bounds a record: 1000 exits fit.
 const maxPacket = 32 << 10
@@ -336,6 +340,7 @@ type keeper struct {
 	startAt time.Time // when to start the next server
 
 	store map[string][]int // descriptors that outlive a server
+	procs map[string]int   // processes that belong to them
 	exits []exitRecord
 	seq   uint64
 	told  uint64 // up to which exit the present server has been told
@@ -367,11 +372,10 @@ type serverChild struct {
 	link    *link
 	live    bool
 	liveAt  time.Time
+	hungUp  bool      // its link is not read any more
 	planned bool      // it was told to hand over
 	killAt  time.Time // when a handover takes too long
 	askedAt time.Time // since when an answer is missing
-	ended   bool      // it is no more; only what it said before is still taken
-	silent  bool      // its end of the link is closed, and all that it said was taken
 }
 
 // keeperClosing is a shutdown under way, as the keeper must be able to end it without a server.
@@ -450,7 +454,7 @@ func initMain(args []string) int {
 const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
-	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{},
+	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
 		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)
 	if fd, err := sysOpenProgram(k.self); err == nil {
@@ -714,6 +718,9 @@ func (k *keeper) welcome() {
 	l := k.server.link
 	for _, key := range sortedKeys(k.store) {
 		l.send(packet{op: opStore, text: key, fds: k.store[key]})
+		if pid := k.procs[key]; pid != 0 {
+			l.send(packet{op: opStarted, a: int64(pid), text: key})
+		}
 	}
 	k.told = 0
 	k.sendExits()
@@ -728,11 +735,12 @@ func (k *keeper) welcome() {
 
 // serverEnded decides what the end of the server means.
 func (k *keeper) serverEnded(status uint32) {
-	s := k.server
 	how := decodeStatus(status)
-	if s.link != nil {
-		s.link.close()
+	k.server.pid = 0
+	if k.server.link != nil {
+		k.lastWords()
 	}
+	s := k.server
 	k.server = serverChild{}
 	if k.closing != nil && k.closing.taken {
 		return
@@ -752,6 +760,9 @@ func (k *keeper) serverEnded(status uint32) {
 		logf(logWarn, "the server ended (%s); starting it again, services run on", how)
 		k.downAt = time.Now()
 		k.startAt = time.Now().Add(min(time.Duration(k.quick)*100*time.Millisecond, 2*time.Second))
+	case how.Signal == sigKill && time.Since(k.downAt) < maxDown: // from outside: that is no failure to come up
+		logf(logWarn, "the server was killed before it was up; starting it again")
+		k.startAt = time.Now().Add(10 * time.Millisecond)
 	default:
 		logf(logError, "the server did not come up (%s)", how)
 		k.serverFailed()
@@ -809,7 +820,7 @@ func (k *keeper) onPacket(f from) {
 		return
 	}
 	if f.link != k.server.link || f.gone {
-		k.server.silent = k.server.silent || f.link == k.server.link
+		k.server.hungUp = k.server.hungUp || f.link == k.server.link
 		closeAll(f.p.fds)
 		return
 	}
@@ -822,18 +833,21 @@ func (k *keeper) onPacket(f from) {
 	case opDrop:
 		closeAll(k.store[p.text])
 		delete(k.store, p.text)
+		delete(k.procs, p.text)
+	case opStarted:
+		k.procs[p.text] = int(p.a)
 	case opAck:
 		k.acknowledged(p.text)
 	case opAsk:
 		_ = k.dog.feed()
 	case opSync:
-		k.reap()
+		if k.server.pid != 0 {
+			k.reap()
+		}
 		f.link.send(packet{op: opSync})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
-		if !k.server.ended {
-			k.confirmUpgrade()
-		}
+		k.confirmUpgrade()
 	case opClosing:
 		if k.closing != nil {
 			break
@@ -913,7 +927,6 @@ func (k *keeper) reap() {
 		}
 		switch pid {
 		case k.server.pid:
-			k.lastWords()
 			k.serverEnded(status)
 			continue
 		case k.cmd.pid:
@@ -929,28 +942,6 @@ func (k *keeper) reap() {
 		k.exits = slices.Delete(k.exits, 0, n)
 	}
 	k.sendExits()
-}
-
-// lastWords takes what a server that has ended said before: its end is known sooner than its last records are read.
-func (k *keeper) lastWords() {
-	l := k.server.link
-	if l == nil || k.server.silent {
-		return
-	}
-	k.server.ended = true
-	limit := time.NewTimer(linkTime)
-	defer limit.Stop()
-	for {
-		select {
-		case f := <-k.packets:
-			if f.link == l && f.gone {
-				return
-			}
-			k.onPacket(f)
-		case <-limit.C:
-			return
-		}
-	}
 }
 
 // reapFor reaps until no child is left, at most for a time.
@@ -1272,6 +1263,7 @@ func (k *keeper) onTried(r trial) {
 		k.startAt = time.Now()
 		return
 	}
+	k.server.link.flush(linkTime) // it answers before it goes
 	_ = sysKill(k.server.pid, sigTerm)
 }
 
@@ -1287,7 +1279,7 @@ func (k *keeper) upgradeLate() {
 
 // confirmUpgrade is the last step: PID 1 executes the new binary and goes on with all that it holds.
 func (k *keeper) confirmUpgrade() {
-	if k.newPath == "" {
+	if k.newPath == "" || k.server.pid == 0 {
 		return
 	}
 	path := k.newPath
@@ -1295,8 +1287,13 @@ func (k *keeper) confirmUpgrade() {
 	if k.closing != nil || k.emergency {
 		return // the old binary knows how to end this
 	}
+	l := k.server.link
 	k.quiesce()
-	if k.closing != nil || k.server.link == nil {
+	if k.server.link != l { // it has died just now
+		return
+	}
+	if k.closing != nil {
+		k.goOn()
 		return
 	}
 	memo, err := k.resumeMemo(path)
@@ -1306,6 +1303,12 @@ func (k *keeper) confirmUpgrade() {
 		_ = sysClose(memo)
 	}
 	logf(logError, "PID 1 cannot go over to %s: %v; it stays with the old binary", path, err)
+	k.goOn()
+}
+
+// goOn reads the link again after quiesce.
+func (k *keeper) goOn() {
+	k.server.hungUp = false
 	k.server.link.goOn()
 	k.listen(k.server.link)
 }
@@ -1314,13 +1317,7 @@ func (k *keeper) confirmUpgrade() {
 // in the socket for the next image.
 func (k *keeper) quiesce() {
 	l := k.server.link
-	l.pause()
-	for f := range k.packets {
-		if f.link == l && f.gone {
-			break
-		}
-		k.onPacket(f)
-	}
+	k.hush()
 	for more := true; more; {
 		select {
 		case s := <-k.signals:
@@ -1329,9 +1326,33 @@ func (k *keeper) quiesce() {
 			more = false
 		}
 	}
-	if k.server.link != nil {
-		l.flush(time.Second)
+	l.flush(time.Second)
+}
+
+// hush ends the reading of the link, after what was read has been taken.
+func (k *keeper) hush() {
+	l := k.server.link
+	l.pause()
+	for !k.server.hungUp {
+		k.onPacket(<-k.packets)
 	}
+}
+
+// lastWords takes what the server sent before it died: pipes of what it was just starting, pids, ends that are saved.
+func (k *keeper) lastWords() {
+	l := k.server.link
+	if !k.server.hungUp {
+		k.hush()
+	}
+	for {
+		n, fds, err := sysRecvPacket(l.fd, l.buf)
+		p, ok := decodePacket(l.buf[:max(n, 0)], fds)
+		if err != nil || !ok {
+			break
+		}
+		k.onPacket(from{link: l, p: p})
+	}
+	l.close()
 }
 
 // resumeVar names the descriptor with what an earlier image of this keeper held.
@@ -1359,6 +1380,9 @@ func (k *keeper) resumeMemo(path string) (int, error) {
 			fmt.Fprintf(&b, "\t%d", fd)
 		}
 		b.WriteByte('\n')
+	}
+	for _, key := range sortedKeys(k.procs) {
+		fmt.Fprintf(&b, "process %s\t%d\n", key, k.procs[key])
 	}
 	c := &k.cmd
 	fmt.Fprintf(&b, "cmd %d %d %d %d %d\n", c.pid, b2i(c.started), b2i(c.ended), c.status, b2i(c.tty))
@@ -1408,6 +1432,9 @@ func (k *keeper) resume() bool {
 					k.store[fields[0]] = append(k.store[fields[0]], n)
 				}
 			}
+		case "process":
+			key, pid, _ := strings.Cut(rest, "\t")
+			k.procs[key], _ = strconv.Atoi(pid)
 		case "cmd":
 			k.cmd.pid, k.cmd.started, k.cmd.ended, k.cmd.status, k.cmd.tty = n[0], n[1] != 0, n[2] != 0, uint32(n[3]), n[4] != 0
 		}

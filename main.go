@@ -142,7 +142,7 @@ func cmdServer(c *cli) int {
 func (c *cli) serverOptions() (serverOptions, error) {
 	o := serverOptions{
 		socket:          firstSet(c.socket, os.Getenv("ZINIT_SOCKET")),
-		configDirs:      configDirs(c.list("config-dir")),
+		configDirs:      configDirs(c.list("config-dir"), c.has("keeper")),
 		systemDir:       c.flag("system-dir"),
 		logLevel:        firstSet(c.flag("log-level"), os.Getenv("ZINIT_LOG_LEVEL"), "info"),
 		socketMode:      0o600,
@@ -265,15 +265,16 @@ func keeperSockets() []string {
 	return slices.DeleteFunc(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
 }
 
-// configDirs gives the services directories: those named, else of the environment, else the default.
-func configDirs(named []string) []string {
+// configDirs gives the services directories: those named, else of the environment, else the default. Under `zinit init` that is where an
+// image has them, whatever user it runs as.
+func configDirs(named []string, keeper bool) []string {
 	if len(named) > 0 {
 		return named
 	}
 	if env := filepath.SplitList(os.Getenv("ZINIT_CONFIG_DIR")); len(env) > 0 {
 		return env
 	}
-	if isSystem() {
+	if isSystem() || keeper {
 		return []string{"/etc/zinit/services"}
 	}
 	if dir := os.Getenv("XDG_CONFIG_HOME"); dir != "" && runtime.GOOS == "linux" {

@@ -58,7 +58,6 @@ func zinitBinary(t testing.TB) string {
 			buildOnce.err = err
 			return
 		}
-		testDirs = append(testDirs, dir)
 		buildOnce.path = filepath.Join(dir, "zinit")
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", buildOnce.path, ".")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -73,20 +72,26 @@ func zinitBinary(t testing.TB) string {
 	return buildOnce.path
 }
 
+// Where there are namespaces: what becomes PID 1 in new ones, and what is to be removed after all tests.
+var (
+	enterBox func(words []string)
+	afterAll []func()
+)
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && testRoles[os.Args[1]] != nil {
-		testRoles[os.Args[1]](os.Args[2:])
+	if len(os.Args) > 1 && os.Args[1] == "@child" {
+		childMain(os.Args[2:])
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
+		enterBox(os.Args[2:])
+	}
 	code := m.Run()
-	for _, dir := range testDirs {
-		os.RemoveAll(dir)
+	if buildOnce.path != "" {
+		os.RemoveAll(filepath.Dir(buildOnce.path))
+	}
+	for _, clean := range afterAll {
+		clean()
 	}
 	os.Exit(code)
 }
-
-// testRoles is what the test binary plays instead of running tests, by its first word. testDirs are removed after all tests.
-var (
-	testRoles = map[string]func(words []string){"@child": childMain}
-	testDirs  []string
-)

@@ -205,7 +205,11 @@ func socketIsFree(path string) error {
 		return fmt.Errorf("%s is in use, or not ours: %w", path, err)
 	}
 	defer conn.Close()
-	if pid := peerOf(conn).pid; pid > 0 {
+	pid := peerOf(conn).pid
+	if pid > 0 && errors.Is(sysKill(pid, 0), syscall.ESRCH) {
+		return nil // its server has died; a child that it was just starting holds the socket until it executes
+	}
+	if pid > 0 {
 		return fmt.Errorf("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
 	}
 	return fmt.Errorf("a server is live at %s; stop it, or choose another --socket", path)

@@ -226,12 +226,13 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	}
 	s.save()
 	s.mu.Unlock()
-	if s.keeper != nil {
-		for i := range batch {
-			if batch[i].kind == eventExited {
-				s.saw(batch[i].pid)
-			}
+	for i := range batch {
+		if batch[i].kind == eventExited {
+			s.saw(batch[i].pid)
+			s.release(batch[i].name, batch[i].gen)
 		}
+	}
+	if s.keeper != nil {
 		s.sendAcks()
 	}
 	for i := range work {
@@ -769,6 +770,7 @@ const (
 // mounts that do not answer hold them.
 type spawner struct {
 	s       *supervisor
+	forking sync.Mutex // under the keeper
 	mu      sync.Mutex
 	jobs    []*spawnJob
 	looking map[string]*spawnJob // by unit: whose file is being read
@@ -913,9 +915,13 @@ func (p *spawner) execute(j *spawnJob, sp *spec) {
 		return
 	}
 	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
+	key := logKey(j.name, j.gen)
 	if s.keeper != nil {
-		// Before the process: were we killed in between, its pipes would have no reader and it would die of that.
-		s.keeper.sendNow(packet{op: opStore, text: logKey(j.name, j.gen), fds: pipes.readFDs()}, linkTime)
+		// Before the process: were we killed in between, its pipes would have no reader and it would die of that. And one after the
+		// other: so there is at most one start of which the next server sees the pipes and does not hear the pid.
+		p.forking.Lock()
+		defer p.forking.Unlock()
+		s.keeper.sendNow(packet{op: opStore, text: key, fds: pipes.readFDs()}, linkTime)
 	}
 	l := &life{pipes: pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
 	proc, err := s.procs.start(sp, j.name, j.invocation, func(e exit) {
@@ -929,7 +935,10 @@ func (p *spawner) execute(j *spawnJob, sp *spec) {
 		return
 	}
 	l.proc = proc
-	s.claim(proc.pid)
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opStarted, text: key, a: int64(proc.pid)})
+		s.claim(proc.pid)
+	}
 	s.lifeMu.Lock()
 	s.lives[j.gen] = l
 	s.lifeMu.Unlock()
@@ -948,10 +957,10 @@ func (s *supervisor) gone(l *life, e exit) {
 	delete(s.lives, l.gen)
 	s.lifeMu.Unlock()
 	s.submit(event{kind: eventExited, name: l.name, gen: l.gen, exit: e, pid: l.proc.pid})
-	s.release(l.name, l.gen)
 }
 
-// release gives up what outlives a server of one start: the keeper's copies of its pipes.
+// release gives up what outlives a server of one start: the keeper's copies of its pipes. That waits until the end is saved: pipes
+// without an end say that the process may be there.
 func (s *supervisor) release(name string, gen uint64) {
 	if s.keeper != nil {
 		s.keeper.send(packet{op: opDrop, text: logKey(name, gen)})
@@ -1399,6 +1408,7 @@ func (a *ackList) of(pid int) uint64 {
 // handed is what the keeper gives a new server before "live".
 type handed struct {
 	store   map[string][]int
+	procs   map[string]int // processes by the key of their pipes in store
 	exits   []exitRecord
 	cmd     packet
 	closing *packet
@@ -1406,7 +1416,7 @@ type handed struct {
 
 // greet reads what the keeper has for us.
 func greet(l *link) (handed, error) {
-	h := handed{store: map[string][]int{}}
+	h := handed{store: map[string][]int{}, procs: map[string]int{}}
 	for {
 		p, err := l.recv()
 		if err != nil {
@@ -1415,6 +1425,8 @@ func greet(l *link) (handed, error) {
 		switch p.op {
 		case opStore:
 			h.store[p.text] = append(h.store[p.text], p.fds...)
+		case opStarted:
+			h.procs[p.text] = int(p.a)
 		case opExits:
 			h.exits = append(h.exits, parseExits(p.text)...)
 		case opCommand:
@@ -1426,9 +1438,6 @@ func greet(l *link) (handed, error) {
 		}
 	}
 }
-
-// linkTime is how long a record may take to reach the keeper.
-const linkTime = 5 * time.Second
 
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
@@ -1469,7 +1478,7 @@ func (s *supervisor) adoptAll(st *savedState, h handed) {
 // adoptLive goes on with the units that have, or may have, a process. The order matters: first it is seen which processes there are,
 // then the keeper is asked for every end until now, so that what was not seen has ended with a known status or has never been.
 func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
-	a := adoption{st: st, known: map[int]bool{}, dead: map[int]exitRecord{}, missing: map[int]bool{}, found: map[string]kin{}, saved: map[uint64]bool{}, cmd: h.cmd}
+	a := adoption{st: st, known: map[int]bool{}, dead: map[int]exitRecord{}, missing: map[int]bool{}, found: map[string]kin{}, saved: map[uint64]bool{}, doubtful: map[string]bool{}, cmd: h.cmd}
 	for _, u := range st.units {
 		a.saved[u.Exit] = true
 	}
@@ -1480,10 +1489,22 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 		}
 	}
 	for _, u := range live {
-		if !u.spawned && !s.isMain(u.name) {
-			if k, ok := s.findStarted(u, a.known); ok {
-				a.known[k.pid], a.found[u.name] = true, k
+		if u.spawned || s.isMain(u.name) {
+			continue
+		}
+		key := logKey(u.name, u.gen)
+		k, ok := kin{pid: h.procs[key]}, h.procs[key] != 0
+		switch {
+		case ok:
+			a.missing[k.pid] = sysKill(k.pid, 0) == syscall.ESRCH
+		case s.keeper == nil || h.store[key] != nil:
+			a.doubtful[u.name] = true
+			if k, ok = s.findStarted(u, a.known); ok {
+				s.tellStarted(u, k.pid)
 			}
+		}
+		if ok {
+			a.known[k.pid], a.found[u.name] = true, k
 		}
 	}
 	exits := h.exits
@@ -1510,15 +1531,23 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 	}
 }
 
+// tellStarted has the keeper remember what has just been found out, for the next server: so only one start is ever in doubt.
+func (s *supervisor) tellStarted(u *unit, pid int) {
+	if s.keeper != nil {
+		s.keeper.send(packet{op: opStarted, text: logKey(u.name, u.gen), a: int64(pid)})
+	}
+}
+
 // adoption is what is known while the services of an earlier server are adopted.
 type adoption struct {
-	st      *savedState
-	known   map[int]bool       // pids of units
-	missing map[int]bool       // those that were gone when we looked
-	dead    map[int]exitRecord // by pid, whose ever
-	saved   map[uint64]bool    // the records of ends that the state has already
-	found   map[string]kin     // processes of starts that were under way, by unit
-	cmd     packet             // what the keeper says of CMD
+	st       *savedState
+	known    map[int]bool       // pids of units
+	missing  map[int]bool       // those that were gone when we looked
+	dead     map[int]exitRecord // by pid, whose ever
+	saved    map[uint64]bool    // the records of ends that the state has already
+	found    map[string]kin     // processes of starts that were under way, by unit
+	doubtful map[string]bool    // starts under way of which nobody knows how far they got
+	cmd      packet             // what the keeper says of CMD
 }
 
 // askExits returns all exits that have happened until now and were not handed over yet; whatever else comes is kept for follow.
@@ -1633,34 +1662,37 @@ func (s *supervisor) adoptUnit(a *adoption, u *unit) bool {
 func (s *supervisor) adoptStart(a *adoption, u *unit, l *life) bool {
 	close(l.told)
 	delete(s.lives, u.gen)
-	background("drain", func() {
-		l.pipes.drain()
-		s.release(l.name, l.gen)
-	})
+	l.pipes.drain() // nobody writes any more: it does not wait
 	e, n := s.exitOfStart(a, u)
 	switch {
 	case u.state == stopping:
+		s.release(u.name, u.gen)
 		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
-	case s.isMain(u.name) || n == 0:
+		return true
+	case s.isMain(u.name) || n == 0 || !a.doubtful[u.name]:
+		s.release(u.name, u.gen) // the start to come makes pipes of its own
 		return false
-	case n == 1:
-		a.known[e.pid] = true
-		s.acks.byPID[e.pid] = e.seq
-		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
-		s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: decodeStatus(e.status &^ leaderBit)})
-	default:
-		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "the server died while it was being started"})
 	}
+	var how exit // of several nobody knows which it was
+	if n == 1 {
+		how = decodeStatus(e.status &^ leaderBit)
+	}
+	a.known[e.pid] = true
+	s.acks.byPID[e.pid] = e.seq
+	s.tellStarted(u, e.pid)
+	s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
+	s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: how})
 	return true
 }
 
-// exitOfStart is an exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
+// exitOfStart is the first exit that can be that of a start under way, and how many such there are: later than the intent, of a process that
 // nobody knows and that led a session, as services do and as orphans and helpers do not.
 func (s *supervisor) exitOfStart(a *adoption, u *unit) (one exitRecord, n int) {
 	for pid, e := range a.dead {
 		if !a.known[pid] && e.seq > u.intentExit && !a.saved[e.seq] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
-			one = e
-			n++
+			if n++; n == 1 || e.seq < one.seq {
+				one = e
+			}
 		}
 	}
 	return one, n
@@ -1905,11 +1937,11 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 	if s.keeper == nil {
 		return s.upgradeInPlace(binary)
 	}
-	wait := make(chan packet, 1)
+	wait, answered := make(chan packet, 1), make(chan struct{})
 	s.lifeMu.Lock()
 	busy := s.upgrading != nil
 	if !busy {
-		s.upgrading = wait
+		s.upgrading, s.answered = wait, answered
 	}
 	s.lifeMu.Unlock()
 	if busy {
@@ -1919,15 +1951,13 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 	select {
 	case p := <-wait:
 		if p.a != 0 {
+			close(answered)
 			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
 		}
-		answered := make(chan struct{})
-		s.lifeMu.Lock()
-		s.answered = answered
-		s.lifeMu.Unlock()
 		return p.text, func() { close(answered) }, nil
 	case <-time.After(upgradeTime + 2*time.Second):
 		s.upgradeTold(packet{})
+		close(answered)
 		return "", nil, refuse("timeout", "PID 1 does not answer")
 	}
 }

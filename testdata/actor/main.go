@@ -34,7 +34,7 @@ var words = map[string]func(string){
 	"ignore": func(s string) { signal.Ignore(syscall.Signal(number(s))) },
 	"lock":   lock,
 	"once":   once,
-	"tick":   func(s string) { appendTo(s, ".") },
+	"tick":   func(s string) { appendTo(s, os.Getenv("ZINIT_INVOCATION_ID")+"\n") },
 	"touch":  func(s string) { appendTo(s, "") },
 	"await":  await,
 	// die ends by a signal.
@@ -71,9 +71,11 @@ var words = map[string]func(string){
 	"daemon":  func(s string) { fork(strings.Split(s, ","), true) },
 	"stop":    func(s string) { _ = syscall.Kill(os.Getpid(), syscall.Signal(number(s))) },
 	"syslog":  syslog,
-	"long": func(s string) { // lines of one letter, for ever
-		line := []byte(strings.Repeat(s, 300) + "\n")
-		for {
+	// long=LETTER:N prints N lines of 300 times that letter.
+	"long": func(s string) {
+		letter, n, _ := strings.Cut(s, ":")
+		line := []byte(strings.Repeat(letter, 300) + "\n")
+		for range number(n) {
 			_, _ = os.Stdout.Write(line)
 		}
 	},

@@ -1,0 +1,344 @@
+// docker_test.go runs the program in containers of the real engine, from images that hold nothing else.
+
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// docker runs the client and returns what it printed on stdout.
+func docker(args ...string) (string, error) {
+	cmd := exec.Command("docker", args...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+func mustDocker(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := docker(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var dockerCount atomic.Int32
+
+// buildImage makes an image from files (name in the context -> path here, or text after "=") and a Dockerfile.
+func buildImage(t *testing.T, dockerfile string, files map[string]string) string {
+	t.Helper()
+	dir := shortDir(t)
+	for name, from := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := strings.CutPrefix(from, "="); ok {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		copyFile(t, from, filepath.Join(dir, name))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tag := fmt.Sprintf("zinit-test-%d-%d", os.Getpid(), dockerCount.Add(1))
+	cmd := exec.Command("docker", "build", "-q", "-t", tag, dir)
+	cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT=0") // the builder that every engine has, and that fetches nothing
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("docker build: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { _, _ = docker("rmi", "-f", tag) })
+	return tag
+}
+
+// container is a running container; the client runs in it by `docker exec`.
+type container struct {
+	server
+	name string
+}
+
+// runContainer starts a container; args are flags of `docker run`, the image, and its arguments.
+func runContainer(t *testing.T, args ...string) *container {
+	t.Helper()
+	c := &container{name: fmt.Sprintf("zinit-test-%d-%d", os.Getpid(), dockerCount.Add(1))}
+	c.server = server{t: t, via: []string{"docker", "exec", c.name, "/zinit"}}
+	mustDocker(t, append([]string{"run", "-d", "--name", c.name}, args...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, _ := exec.Command("docker", "logs", "--tail", "100", c.name).CombinedOutput()
+			t.Logf("the container said:\n%s", out)
+		}
+		_, _ = docker("rm", "-f", "-v", c.name)
+	})
+	return c
+}
+
+func (c *container) up() *container {
+	c.t.Helper()
+	within(c.t, 30*time.Second, "the server answers", func() bool { _, code := c.zinit("ping"); return code == 0 })
+	return c
+}
+
+func (c *container) inspect(what string) string {
+	c.t.Helper()
+	return mustDocker(c.t, "inspect", "-f", what, c.name)
+}
+
+// logs is everything that the container printed.
+func (c *container) logs() string {
+	out, _ := exec.Command("docker", "logs", c.name).CombinedOutput()
+	return strings.ReplaceAll(string(out), "\r\n", "\n")
+}
+
+// exits waits for the end and returns the exit code.
+func (c *container) exits() int {
+	c.t.Helper()
+	within(c.t, 30*time.Second, "the container has ended", func() bool { return c.inspect("{{.State.Running}}") == "false" })
+	code, _ := strconv.Atoi(c.inspect("{{.State.ExitCode}}"))
+	return code
+}
+
+// stops is `docker stop` with its 10 s: the exit code must be 0, and in time.
+func (c *container) stops() {
+	c.t.Helper()
+	began := time.Now()
+	mustDocker(c.t, "stop", c.name)
+	if code := c.exits(); code != 0 {
+		c.t.Errorf("exit code %d after docker stop", code)
+	}
+	if took := time.Since(began); took > 9500*time.Millisecond {
+		c.t.Errorf("docker stop took %v", took)
+	}
+}
+
+// serverPID is the server's pid as seen from here; 0: none.
+func (c *container) serverPID() int {
+	one, _ := strconv.Atoi(c.inspect("{{.State.Pid}}"))
+	return serverBelow(one)
+}
+
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	if _, err := docker("info"); err != nil {
+		skip(t, "no Docker engine: "+err.Error())
+	}
+	recipe, err := os.ReadFile("Dockerfile.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"zinit": zinitBinary(t)}
+	units, _ := filepath.Glob("testdata/container/*.toml")
+	for _, u := range units {
+		files[u] = u
+	}
+	image := buildImage(t, string(recipe), files)
+	t.Logf("Dockerfile.test makes an image of %s bytes", mustDocker(t, "image", "inspect", "-f", "{{.Size}}", image))
+	actors := buildImage(t, "FROM scratch\nCOPY . /\nENTRYPOINT [\"/zinit\", \"init\", \"-c\"]\n", map[string]string{"zinit": zinitBinary(t), "actor": actorBinary(t)})
+	t.Run("Dockerfile.test", func(t *testing.T) { t.Parallel(); dockerBasics(t, image) })
+	t.Run("signals", func(t *testing.T) { t.Parallel(); dockerSignals(t, image) })
+	t.Run("flags", func(t *testing.T) { t.Parallel(); dockerFlags(t, image) })
+	t.Run("command", func(t *testing.T) { t.Parallel(); dockerCommand(t, actors) })
+	t.Run("memory limit", func(t *testing.T) { t.Parallel(); dockerMemory(t, actors) })
+	t.Run("console", func(t *testing.T) { t.Parallel(); dockerConsole(t, actors) })
+	t.Run("kill -9", func(t *testing.T) { t.Parallel(); dockerKills(t, actors) })
+}
+
+// dockerBasics is what a user does first.
+func dockerBasics(t *testing.T, image string) {
+	c := runContainer(t, image).up()
+	c.is("running", "inner", "outer")
+	c.is("exited", "banner")
+	if out := c.ok("list"); !strings.Contains(out, "inner") {
+		t.Errorf("zinit list:\n%s", out)
+	}
+	if out := c.ok("status", "outer"); !strings.Contains(out, "running") {
+		t.Errorf("zinit status outer:\n%s", out)
+	}
+	within(t, 30*time.Second, "HEALTHCHECK says healthy", func() bool { return c.inspect("{{.State.Health.Status}}") == "healthy" })
+	if out := c.logs(); !strings.Contains(out, "banner | ") {
+		t.Errorf("docker logs:\n%s", out)
+	}
+	c.stops()
+}
+
+func dockerSignals(t *testing.T, image string) {
+	c := runContainer(t, image).up()
+	c.is("running", "inner", "outer")
+	pid := c.status("inner").PID
+	for _, name := range []string{"HUP", "WINCH", "USR1", "USR2", "ALRM"} {
+		old := c.serverPID()
+		mustDocker(t, "kill", "-s", name, c.name)
+		if strings.HasPrefix(name, "USR") {
+			within(t, 20*time.Second, "another server", func() bool { now := c.serverPID(); return now != 0 && now != old })
+		}
+		c.up()
+		if st := c.status("inner"); st.PID != pid || st.State != "running" {
+			t.Errorf("after SIG%s inner was pid %d and is %+v", name, pid, st)
+		}
+	}
+	mustDocker(t, "kill", "-s", "INT", c.name)
+	if code := c.exits(); code != 0 {
+		t.Errorf("exit code %d after SIGINT", code)
+	}
+}
+
+// dockerFlags: whatever a container may have been forbidden, the services run, the client finds its server, and the end is clean.
+func dockerFlags(t *testing.T, image string) {
+	for _, flags := range []string{"--read-only", "--user 1234", "--user 1234:5678 --read-only", "--cap-drop ALL", "--cap-drop ALL --user 1234 --read-only --network none",
+		"--pids-limit 64", "--init", "-t", "-m 64m", "--tmpfs /run --read-only", "--security-opt no-new-privileges", "--stop-signal SIGRTMIN+3", "--pid host"} {
+		t.Run(flags, func(t *testing.T) {
+			t.Parallel()
+			c := runContainer(t, append(strings.Fields(flags), image)...).up()
+			c.is("running", "inner", "outer")
+			c.is("exited", "banner")
+			c.ok("health")
+			c.stops()
+		})
+	}
+}
+
+func dockerCommand(t *testing.T, image string) {
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"its code", []string{image, "--", "/actor", "print=hello", "exit=42"}, 42, "hello"},
+		{"a signal", []string{image, "--", "/actor", "die=9"}, 137, ""},
+		{"not found", []string{image, "--", "/no/such"}, 127, "cannot run /no/such"},
+		{"on a terminal", []string{"-t", image, "--", "/actor", "tty", "exit=0"}, 0, "tty true foreground true"},
+		{"under --init", []string{"--init", image, "-s", "--", "/actor", "exit=5"}, 5, ""},
+		{"-e", []string{image, "-e", "5", "--", "/actor", "exit=5"}, 0, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := runContainer(t, row.args...)
+			if code := c.exits(); code != row.code || !strings.Contains(c.logs(), row.says) {
+				t.Errorf("exit code %d, not %d\n%s", code, row.code, c.logs())
+			}
+		})
+	}
+	t.Run("docker stop", func(t *testing.T) {
+		t.Parallel()
+		c := runContainer(t, image, "--", "/actor", "on=15:3", "print=here", "block")
+		within(t, 20*time.Second, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
+		mustDocker(t, "stop", c.name)
+		if code := c.exits(); code != 3 {
+			t.Errorf("exit code %d, not CMD's 3", code)
+		}
+	})
+}
+
+// writeServices makes a directory of services for -v.
+func writeServices(t *testing.T, all map[string]string) string {
+	t.Helper()
+	dir := shortDir(t)
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(dir, name+".toml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// dockerMemory: what eats the memory of the container dies of it, and nothing else does.
+func dockerMemory(t *testing.T, image string) {
+	dir := writeServices(t, map[string]string{
+		"eater":   "[service]\nexec = [\"/actor\", \"eat=200\", \"block\"]\n[lifecycle]\nrestart = \"never\"\n",
+		"sleeper": "[service]\nexec = [\"/actor\", \"block\"]\n",
+	})
+	c := runContainer(t, "-m", "64m", "--memory-swap", "64m", "-v", dir+":/etc/zinit/services:ro", image).up()
+	c.is("failed", "eater")
+	if st := c.status("eater"); st.Reason == nil || st.Reason.Signal != sigKill {
+		t.Errorf("eater is %+v", st)
+	}
+	c.is("running", "sleeper")
+	if st := c.status("sleeper"); st.RestartCount != 0 {
+		t.Errorf("sleeper is %+v", st)
+	}
+	c.stops()
+}
+
+// dockerConsole: lines of many services on one stdout are never torn.
+func dockerConsole(t *testing.T, image string) {
+	all := map[string]string{}
+	for _, l := range "abcdefgh" {
+		all["say"+string(l)] = fmt.Sprintf("[service]\nexec = [\"/actor\", \"long=%c:2000\"]\noneshot = true\n", l)
+	}
+	c := runContainer(t, "-v", writeServices(t, all)+":/etc/zinit/services:ro", image).up()
+	for name := range all {
+		c.is("exited", name)
+	}
+	c.stops()
+	whole := regexp.MustCompile(`^say(.) \| (.)+$`)
+	n := 0
+	for line := range strings.Lines(c.logs()) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "zinit: ") {
+			continue
+		}
+		m := whole.FindStringSubmatch(line)
+		if m == nil || line != "say"+m[1]+" | "+strings.Repeat(m[1], 300) {
+			t.Fatalf("torn: %q", line)
+		}
+		n++
+	}
+	t.Logf("%d of 16000 lines came out, each whole", n)
+	if n < 1000 {
+		t.Errorf("only %d lines came out", n)
+	}
+}
+
+// dockerKills is the loop of kills and the upgrades, with the engine's default capabilities and services of another user.
+func dockerKills(t *testing.T, image string) {
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c := runContainer(t, "-v", dir+":"+dir, "-v", writeServices(t, load(t, dir, "/actor", "user = 1234\n"))+":/etc/zinit/services:ro", image).up()
+	pids := c.loaded()
+	one, _ := strconv.Atoi(c.inspect("{{.State.Pid}}"))
+	for range 100 {
+		old := 0
+		within(t, 20*time.Second, "a server", func() bool { old = serverBelow(one); return old != 0 })
+		<-time.After(time.Duration(rand.IntN(150)) * time.Millisecond) // any moment, also while it adopts
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		within(t, 20*time.Second, "another server", func() bool { now := serverBelow(one); return now != 0 && now != old })
+	}
+	c.up()
+	c.same(pids)
+	for range 20 {
+		old := serverBelow(one)
+		before := strings.Count(c.logs(), "PID 1 is version")
+		c.ok("upgrade")
+		within(t, 20*time.Second, "PID 1 has gone over", func() bool {
+			return serverBelow(one) != old && strings.Count(c.logs(), "PID 1 is version") > before
+		})
+		c.up()
+	}
+	c.same(pids)
+	c.restarts(dir)
+	c.stops()
+	intact(t, dir, "kills and upgrades in Docker")
+}
