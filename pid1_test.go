@@ -304,11 +304,6 @@ func (b *box) newServer(old int) int {
 	return now
 }
 
-func (b *box) file(name string) string {
-	text, _ := os.ReadFile(filepath.Join(b.dir, name))
-	return string(text)
-}
-
 // service is a file whose program is the actor with words, in array form.
 func service(t testing.TB, words string, more ...string) string {
 	var argv []string
