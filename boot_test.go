@@ -320,7 +320,7 @@ func TestDeviceIsWaitedFor(t *testing.T) {
 	b := treeOf(t, map[string]string{"/dev/x": ""})
 	found := make(chan error)
 	go func() {
-		_, err := b.device("/dev/late", time.Now().Add(10*time.Second))
+		_, err := b.device("/dev/late", time.Now().Add(patience))
 		found <- err
 	}()
 	writeTree(t, b.root, map[string]string{"/dev/late": ""})

@@ -95,7 +95,7 @@ func runContainer(t *testing.T, args ...string) *container {
 
 func (c *container) up() *container {
 	c.t.Helper()
-	within(c.t, 30*time.Second, "the server answers", func() bool { _, code := c.zinit("ping"); return code == 0 })
+	eventually(c.t, "the server answers", func() bool { _, code := c.zinit("ping"); return code == 0 })
 	return c
 }
 
@@ -113,21 +113,17 @@ func (c *container) logs() string {
 // exits waits for the end and returns the exit code.
 func (c *container) exits() int {
 	c.t.Helper()
-	within(c.t, 30*time.Second, "the container has ended", func() bool { return c.inspect("{{.State.Running}}") == "false" })
+	eventually(c.t, "the container has ended", func() bool { return c.inspect("{{.State.Running}}") == "false" })
 	code, _ := strconv.Atoi(c.inspect("{{.State.ExitCode}}"))
 	return code
 }
 
-// stops is `docker stop` with its 10 s: the exit code must be 0, and in time.
+// stops is `docker stop`: the exit code is 0 only if the end came within its 10 s.
 func (c *container) stops() {
 	c.t.Helper()
-	began := time.Now()
 	mustDocker(c.t, "stop", c.name)
 	if code := c.exits(); code != 0 {
 		c.t.Errorf("exit code %d after docker stop", code)
-	}
-	if took := time.Since(began); took > 9500*time.Millisecond {
-		c.t.Errorf("docker stop took %v", took)
 	}
 }
 
@@ -174,7 +170,7 @@ func dockerBasics(t *testing.T, image string) {
 	if out := c.ok("status", "outer"); !strings.Contains(out, "running") {
 		t.Errorf("zinit status outer:\n%s", out)
 	}
-	within(t, 30*time.Second, "HEALTHCHECK says healthy", func() bool { return c.inspect("{{.State.Health.Status}}") == "healthy" })
+	eventually(t, "HEALTHCHECK says healthy", func() bool { return c.inspect("{{.State.Health.Status}}") == "healthy" })
 	if out := c.logs(); !strings.Contains(out, "banner | ") {
 		t.Errorf("docker logs:\n%s", out)
 	}
@@ -189,7 +185,7 @@ func dockerSignals(t *testing.T, image string) {
 		old := c.serverPID()
 		mustDocker(t, "kill", "-s", name, c.name)
 		if strings.HasPrefix(name, "USR") {
-			within(t, 20*time.Second, "another server", func() bool { now := c.serverPID(); return now != 0 && now != old })
+			eventually(t, "another server", func() bool { now := c.serverPID(); return now != 0 && now != old })
 		}
 		c.up()
 		if st := c.status("inner"); st.PID != pid || st.State != "running" {
@@ -242,7 +238,7 @@ func dockerCommand(t *testing.T, image string) {
 	t.Run("docker stop", func(t *testing.T) {
 		t.Parallel()
 		c := runContainer(t, image, "--", "/actor", "on=15:3", "print=here", "block")
-		within(t, 20*time.Second, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
+		eventually(t, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
 		mustDocker(t, "stop", c.name)
 		if code := c.exits(); code != 3 {
 			t.Errorf("exit code %d, not CMD's 3", code)
@@ -321,10 +317,10 @@ func dockerKills(t *testing.T, image string) {
 	one, _ := strconv.Atoi(c.inspect("{{.State.Pid}}"))
 	for range 100 {
 		old := 0
-		within(t, 20*time.Second, "a server", func() bool { old = serverBelow(one); return old != 0 })
+		eventually(t, "a server", func() bool { old = serverBelow(one); return old != 0 })
 		<-time.After(time.Duration(rand.IntN(150)) * time.Millisecond) // any moment, also while it adopts
 		_ = syscall.Kill(old, syscall.SIGKILL)
-		within(t, 20*time.Second, "another server", func() bool { now := serverBelow(one); return now != 0 && now != old })
+		eventually(t, "another server", func() bool { now := serverBelow(one); return now != 0 && now != old })
 	}
 	c.up()
 	c.same(pids)
@@ -332,7 +328,7 @@ func dockerKills(t *testing.T, image string) {
 		old := serverBelow(one)
 		before := strings.Count(c.logs(), "PID 1 is version")
 		c.ok("upgrade")
-		within(t, 20*time.Second, "PID 1 has gone over", func() bool {
+		eventually(t, "PID 1 has gone over", func() bool {
 			return serverBelow(one) != old && strings.Count(c.logs(), "PID 1 is version") > before
 		})
 		c.up()

@@ -45,7 +45,7 @@ func (s *server) dial() *testClient {
 	}
 	s.t.Cleanup(func() { conn.Close() })
 	s.dialed = append(s.dialed, conn)
-	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	conn.SetDeadline(time.Now().Add(2 * patience))
 	return &testClient{conn, bufio.NewReader(conn), s.t}
 }
 
@@ -130,7 +130,7 @@ func unharmedServer(s *server, spare int, fault func(s *server)) {
 		t.Errorf("the bystander was %d, and is %+v", pid, now)
 	}
 	var after holdings
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(patience)
 	for tick := time.NewTicker(5 * time.Millisecond); time.Now().Before(end); <-tick.C {
 		if after = s.holds(c); after.fds <= before.fds+spare && after.goroutines <= before.goroutines && after.children <= before.children && after.zombies == 0 && after.files <= before.files {
 			return
@@ -264,7 +264,7 @@ func TestRow47_48_49_EmptyRoot(t *testing.T) {
 	if alive(pid) {
 		t.Error("root is stopped, its process lives")
 	}
-	s.stop(20 * time.Second)
+	s.stop()
 }
 
 // TestRow05_RunningAwayDoesNotHelp: what a service leaves behind is ended with it, also when it is a stranger by then.
@@ -314,7 +314,7 @@ func TestRow19_DeafToSIGTERM(t *testing.T) {
 
 func TestRow10_AServiceThatNeverStopsPrinting(t *testing.T) {
 	unharmed(t, map[string]string{
-		"fire":  playing(waiting, "fill"),
+		"fire":  playing(waiting+"[lifecycle]\nstop_timeout_ms = 60000\n", "fill"),
 		"quiet": playing(waiting+once, "sleep=50", "print=still here", "exit=0"),
 	}, func(s *server) {
 		s.ok("start", "fire", "--wait")
@@ -326,12 +326,12 @@ func TestRow10_AServiceThatNeverStopsPrinting(t *testing.T) {
 		for range 100 {
 			c.call("service.status", `["fire"]`)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > slack {
 			t.Errorf("100 calls beside it took %v", took)
 		}
 		began = time.Now()
 		s.ok("stop", "fire", "--wait")
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > slack {
 			t.Errorf("its stop took %v", took)
 		}
 	})
@@ -494,10 +494,14 @@ func TestRow25_StartAndStopFromFiftyConnections(t *testing.T) {
 		}
 		close(begin)
 		wg.Wait()
+		// Every client's last word was stop, so whichever came last was one.
+		eventually(t, "only the bystander is left", func() bool {
+			return s.status("quick").PID == 0 && s.status("stubborn").PID == 0 && len(sysChildren(nil, s.cmd.Process.Pid)) == 1
+		})
 		for _, name := range []string{"quick", "stubborn"} {
 			s.ok("start", name, "--wait")
 			first := s.status(name).PID
-			if got := len(sysChildren(nil, s.cmd.Process.Pid)); name == "quick" && s.status("stubborn").PID == 0 && got != 2 {
+			if got := len(sysChildren(nil, s.cmd.Process.Pid)); name == "quick" && got != 2 {
 				t.Errorf("%d processes, want the bystander and %s", got, name)
 			}
 			c := s.dial()
@@ -639,7 +643,7 @@ func TestRow14_NobodyReadsTheServersOutput(t *testing.T) {
 	if n := s.status("loud").RestartCount; n != 0 {
 		t.Errorf("it was restarted %d times", n)
 	}
-	s.stop(20 * time.Second)
+	s.stop()
 }
 
 func TestRow20_ShutdownWhileStarting(t *testing.T) {
@@ -659,7 +663,7 @@ func TestRow20_ShutdownWhileStarting(t *testing.T) {
 	}
 	c := s.dial()
 	c.send(`{"jsonrpc":"2.0","id":1,"method":"service.wait","params":["starting"]}` + "\n")
-	s.stop(5 * time.Second)
+	s.stop()
 	for _, pid := range pids {
 		if alive(pid) {
 			t.Errorf("process %d is left", pid)
@@ -697,7 +701,7 @@ func TestRow21_StopOrder(t *testing.T) {
 		}
 		order = append(order, n.Params.Service+" "+n.Params.To)
 	}
-	s.stop(10 * time.Second)
+	s.stop()
 	at := func(what string) int {
 		for i, o := range order {
 			if o == what {
@@ -805,7 +809,7 @@ func TestRow39_AKilledServerIsFollowedByOneThatAdopts(t *testing.T) {
 	if alive(lives) {
 		t.Error("the adopted process was not stopped")
 	}
-	s.stop(20 * time.Second)
+	s.stop()
 }
 
 func TestRow42_TheSecondSignalKills(t *testing.T) {
@@ -817,7 +821,7 @@ func TestRow42_TheSecondSignalKills(t *testing.T) {
 	if out, code := s.zinit("start", "deaf"); code != 1 || !strings.Contains(out, "shutting down") {
 		t.Errorf("a start during the shutdown: exit code %d\n%s", code, out)
 	}
-	s.stop(10 * time.Second)
+	s.stop()
 	if alive(pid) {
 		t.Error("it lives")
 	}
@@ -846,12 +850,12 @@ func TestRow51_AnOrdinaryUser(t *testing.T) {
 	s.is("running", "mine")
 	s.is("failed", "root")
 	says(t, s.status("root").Reason.String(), "not permitted to switch to uid 0", fmt.Sprintf("zinit runs as uid %d", me))
-	s.stop(20 * time.Second)
+	s.stop()
 }
 
 // TestRow53_ZombiesOfOthers: a child that a service does not wait for is the service's own; it goes with it.
 func TestRow53_ZombiesOfOthers(t *testing.T) {
-	unharmed(t, map[string]string{"careless": playing(waiting, "fork=exit=0", "fork=exit=0", "block")}, func(s *server) {
+	unharmed(t, map[string]string{"careless": playing(waiting+"[lifecycle]\nstop_timeout_ms = 60000\n", "fork=exit=0", "fork=exit=0", "block")}, func(s *server) {
 		s.ok("start", "careless", "--wait")
 		pid := s.status("careless").PID
 		eventually(t, "it has two zombies", func() bool {
@@ -867,7 +871,7 @@ func TestRow53_ZombiesOfOthers(t *testing.T) {
 		s.ok("stats", "careless")
 		began := time.Now()
 		s.ok("stop", "careless", "--wait")
-		if s.is("exited", "careless"); time.Since(began) > 5*time.Second {
+		if s.is("exited", "careless"); time.Since(began) > slack {
 			t.Errorf("zombies held its stop up for %v", time.Since(began))
 		}
 	})
@@ -880,7 +884,7 @@ func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
 	}
 	s := startServer(t, services)
 	c := s.dial()
-	within(t, 60*time.Second, "all run", func() bool {
+	eventually(t, "all run", func() bool {
 		return strings.Count(string(c.call("service.list_full", "[]")), `"state":"running"`) == len(services)
 	})
 	if st, err := readStat(s.cmd.Process.Pid); err != nil || st.Threads > 24 {
@@ -889,5 +893,5 @@ func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
 	if h := s.holds(c); h.goroutines > 40 {
 		t.Errorf("%d goroutines", h.goroutines)
 	}
-	s.stop(30 * time.Second)
+	s.stop()
 }

@@ -79,7 +79,7 @@ func TestCheckHTTPStatus(t *testing.T) {
 	} {
 		addr := serveConn(t, "tcp", "127.0.0.1:0", func(_ string, conn net.Conn) { fmt.Fprint(conn, c.answer) })
 		url := "http://" + addr.String() + "/"
-		err := httpCheck(url, 2*time.Second)
+		err := httpCheck(url, patience)
 		got := ""
 		if err != nil {
 			got = strings.TrimPrefix(err.Error(), url+": ")
@@ -103,7 +103,7 @@ func TestCheckHTTPRequest(t *testing.T) {
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n\r\n")
 		})
 		host := fmt.Sprintf("%s:%d", c.host, addr.(*net.TCPAddr).Port)
-		if err := httpCheck("http://"+host+c.path, 2*time.Second); err != nil {
+		if err := httpCheck("http://"+host+c.path, patience); err != nil {
 			t.Error(err)
 			continue
 		}
@@ -126,7 +126,7 @@ func TestCheckHTTPWrongTargets(t *testing.T) {
 		"http://h/\r\nX: y":  "the url contains a space or a control character; write it as %20",
 		"http://127.0.0.1:1": "connection refused",
 	} {
-		if err := httpCheck(target, time.Second); err == nil || err.Error() != target+": "+want {
+		if err := httpCheck(target, patience); err == nil || err.Error() != target+": "+want {
 			t.Errorf("got  %v\nwant %s: %s", err, target, want)
 		}
 	}
@@ -163,7 +163,7 @@ func TestRow29_SlowServersEndAtTheTimeout(t *testing.T) {
 		if err == nil || err.Error() != url+": no answer within 200ms" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(begin); took > 200*time.Millisecond+slack {
 			t.Errorf("%s: a check of 200 ms took %v", name, took)
 		}
 	}
@@ -192,7 +192,7 @@ func TestCheckTCP(t *testing.T) {
 		{socket + ".not", "no such socket"},
 		{"nonsense", "a tcp target is host:port or the path of a socket"},
 	} {
-		err := check(&healthDef{Type: "tcp", Target: c.target, Timeout: time.Second}, nil)
+		err := check(&healthDef{Type: "tcp", Target: c.target, Timeout: patience}, nil)
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.target+": "+c.want {
 			t.Errorf("%s: got %v, want %q", c.target, err, c.want)
 		}
@@ -215,12 +215,12 @@ func TestCheckExec(t *testing.T) {
 		{[]string{"env=COLOUR", "exit=1"}, "exit code 1: COLOUR=blue"},
 		{[]string{"cwd", "exit=1"}, "exit code 1: " + dir},
 	} {
-		err := check(&healthDef{Type: "exec", Exec: execDef{Argv: childArgv(c.words...)}, Timeout: 5 * time.Second}, run)
+		err := check(&healthDef{Type: "exec", Exec: execDef{Argv: childArgv(c.words...)}, Timeout: patience}, run)
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 			t.Errorf("%v: got %v, want %q", c.words, err, c.want)
 		}
 	}
-	if err := check(&healthDef{Type: "exec", Exec: execDef{Argv: []string{"/no/such"}}, Timeout: time.Second}, run); err == nil || err.Error() != "/no/such does not exist" {
+	if err := check(&healthDef{Type: "exec", Exec: execDef{Argv: []string{"/no/such"}}, Timeout: patience}, run); err == nil || err.Error() != "/no/such does not exist" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -230,13 +230,19 @@ func TestRow29_HungProbeIsKilledWithItsGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "child")
 	cfg := &config{Service: serviceDef{Name: "web"}}
 	def := &healthDef{Type: "exec", Timeout: 400 * time.Millisecond,
-		Exec: execDef{Argv: childArgv("ignore=TERM", "fork=ignore=TERM,touch="+file+",block", "print=asking", "block")}}
+		Exec: execDef{Argv: childArgv("ignore=TERM", "fork=ignore=TERM,touch="+file+",block", "await="+file, "print=asking", "block")}}
+	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout) }
 	begin := time.Now()
-	err := check(def, func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout) })
+	err := check(def, run)
+	for !strings.Contains(fmt.Sprint(err), "asking") && def.Timeout < patience { // it had no time to begin
+		def.Timeout *= 2
+		begin = time.Now()
+		err = check(def, run)
+	}
 	if err == nil || !strings.HasPrefix(err.Error(), "no end within ") || !strings.HasSuffix(err.Error(), ", killed: asking") {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > def.Timeout+slack {
 		t.Errorf("took %v", took)
 	}
 	if runs(pidIn(t, file)) {
@@ -283,10 +289,10 @@ func TestSockets(t *testing.T) {
 		return n
 	}
 	unix := func(path string) func(*sock) (*sock, error) {
-		return func(*sock) (*sock, error) { return dialUnix(path, time.Second) }
+		return func(*sock) (*sock, error) { return dialUnix(path, patience) }
 	}
 	tcp := func(host string) func(*sock) (*sock, error) {
-		return func(l *sock) (*sock, error) { return dialTCP(host, portOf(l), time.Second) }
+		return func(l *sock) (*sock, error) { return dialTCP(host, portOf(l), patience) }
 	}
 	abstract := fmt.Sprintf("@zinit-test-%d", os.Getpid())
 	for _, c := range []struct {
@@ -334,7 +340,7 @@ func TestSocketWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, server := sockPair(t, l, func() (*sock, error) { return dialUnix(l.localAddr(), time.Second) })
+	client, server := sockPair(t, l, func() (*sock, error) { return dialUnix(l.localAddr(), patience) })
 	if p := peerOf(client); !p.known || p.pid != os.Getpid() || p.uid != os.Geteuid() {
 		t.Errorf("peer %+v", p)
 	}
@@ -344,7 +350,7 @@ func TestSocketWaits(t *testing.T) {
 	if _, err := io.WriteString(server, "x"); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("writing to who reads no more: %v", err)
 	}
-	client, server = sockPair(t, l, func() (*sock, error) { return dialUnix(l.localAddr(), time.Second) })
+	client, server = sockPair(t, l, func() (*sock, error) { return dialUnix(l.localAddr(), patience) })
 	client.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a read at its deadline: %v", err)
@@ -394,6 +400,9 @@ func fullListener(t *testing.T, e endpoint) (at endpoint) {
 	}
 	for range 8 {
 		conn, err := sysDial(network, at, time.Now().Add(20*time.Millisecond))
+		if err != nil { // full, or we were not given the processor for so long
+			conn, err = sysDial(network, at, time.Now().Add(500*time.Millisecond))
+		}
 		if err != nil {
 			return at
 		}
@@ -408,7 +417,7 @@ func TestDialEndsAtTheTimeout(t *testing.T) {
 		at := fullListener(t, e).String()
 		begin := time.Now()
 		err := check(&healthDef{Type: "tcp", Target: at, Timeout: 50 * time.Millisecond}, nil)
-		if err == nil || err.Error() != at+": no answer within 50ms" || time.Since(begin) > time.Second {
+		if err == nil || err.Error() != at+": no answer within 50ms" || time.Since(begin) > slack {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	}
@@ -420,7 +429,7 @@ func TestRow54_AcceptWithoutDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	conn, err := dialUnix(l.localAddr(), time.Second)
+	conn, err := dialUnix(l.localAddr(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -610,9 +619,9 @@ func TestResolver(t *testing.T) {
 		{"", strings.Repeat("x", 64) + ".de", "cannot find the address of " + strings.Repeat("x", 64) + ".de: it is no name of a host"},
 	} {
 		write(r.conf, c.conf)
-		limit := 10 * time.Second
+		limit := patience
 		if c.host == "lost.example" || c.host == "old.example" { // half of it passes
-			limit = 400 * time.Millisecond
+			limit = 2 * time.Second
 		}
 		found, err := r.lookup(c.host, time.Now().Add(limit))
 		var texts []string
@@ -627,14 +636,12 @@ func TestResolver(t *testing.T) {
 		}
 	}
 	begin := time.Now()
-	if _, err := r.lookup("silent.example", begin.Add(100*time.Millisecond)); err == nil || err.Error() != "cannot find the address of silent.example: the name server 127.0.0.1 does not answer" || time.Since(begin) > time.Second {
+	if _, err := r.lookup("silent.example", begin.Add(400*time.Millisecond)); err == nil || err.Error() != "cannot find the address of silent.example: the name server 127.0.0.1 does not answer" || time.Since(begin) > slack {
 		t.Errorf("%v after %v", err, time.Since(begin))
 	}
+	eventually(t, "a server that does not answer was asked twice", func() bool { mu.Lock(); defer mu.Unlock(); return asked["silent.example1"] == 2 })
 	mu.Lock()
 	defer mu.Unlock()
-	if n := asked["silent.example1"]; n != 2 {
-		t.Errorf("a server that does not answer was asked %d times, want 2", n)
-	}
 	if asked["top.other.example1"] != 1 || asked["a.b.c.example.corp.example1"] != 0 {
 		t.Errorf("search domains: %v", asked)
 	}
@@ -644,7 +651,7 @@ func TestRow49_NoResolverFiles(t *testing.T) {
 	port := fakeDNS(t, func(_ string, q []byte, _ bool) [][]byte {
 		return [][]byte{dnsReply(q, 0, dnsA, []byte{192, 0, 2, 9})}
 	})
-	found, err := resolver{"/no/hosts", "/no/resolv.conf", port}.lookup("db", time.Now().Add(2*time.Second))
+	found, err := resolver{"/no/hosts", "/no/resolv.conf", port}.lookup("db", time.Now().Add(patience))
 	if err != nil || len(found) != 1 || !slices.Equal(found[0].ip, []byte{192, 0, 2, 9}) {
 		t.Errorf("got %v, %v", found, err)
 	}

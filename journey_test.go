@@ -85,8 +85,9 @@ func (s *server) run(args ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(40 * time.Second):
+		case <-time.After(patience):
 			_ = cmd.Process.Kill()
+			s.t.Error("the server did not end after SIGTERM")
 		}
 		if s.t.Failed() {
 			text, _ := os.ReadFile(out.Name())
@@ -150,19 +151,19 @@ func (s *server) status(name string) serviceStatusFull {
 func (s *server) is(state string, names ...string) {
 	s.t.Helper()
 	for _, n := range names {
-		within(s.t, 40*time.Second, n+" is "+state, func() bool { return s.status(n).State == state })
+		eventually(s.t, n+" is "+state, func() bool { return s.status(n).State == state })
 	}
 }
 
-// stop ends the server as its user does, and fails the test when that takes longer than limit.
-func (s *server) stop(limit time.Duration) {
+// stop ends the server as its user does. What would only end by a timeout of more than patience fails the test.
+func (s *server) stop() {
 	s.t.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
 		s.ended <- nil
-	case <-time.After(limit):
-		s.t.Fatalf("the server did not end within %v", limit)
+	case <-time.After(patience):
+		s.t.Fatalf("the server did not end within %v", patience)
 	}
 }
 
@@ -260,7 +261,7 @@ func TestStack(t *testing.T) {
 		if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 40*time.Second, name+" is back", func() bool {
+		eventually(t, name+" is back", func() bool {
 			now := s.status(name)
 			return now.State == "running" && now.PID != before.PID && now.RestartCount > before.RestartCount
 		})
@@ -307,7 +308,7 @@ func TestStack(t *testing.T) {
 		pids = append(pids, s.status(name).PID)
 	}
 	t.Log("the server is stopped: nothing is left")
-	s.stop(30 * time.Second)
+	s.stop()
 	for _, pid := range pids {
 		if alive(pid) {
 			t.Errorf("process %d (%s) is left", pid, commandLine(pid))

@@ -82,7 +82,7 @@ func fullDisk(t *testing.T, dir, format string) {
 		t.Fatal(err)
 	}
 	last := 5000
-	within(t, 5*time.Second, format+" file goes on", func() bool {
+	eventually(t, format+" file goes on", func() bool {
 		fmt.Fprintf(r.stdout, "this is line %d\n", last)
 		last++
 		return strings.Contains(said(), "works again:")
@@ -146,7 +146,7 @@ func TestRow17_ConsoleHangup(t *testing.T) {
 		if !strings.HasPrefix(got, "after") {
 			t.Fatalf("the terminal shows %q", got)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing arrives after the hang-up")
 	}
 }
@@ -160,7 +160,7 @@ func TestRow17_NoConsole(t *testing.T) {
 	lw := newLineWriter(int(w.Fd()))
 	for range 100 {
 		lw.add([]byte("nobody reads\n"))
-		lw.flush(time.Second)
+		lw.flush(patience)
 	}
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
@@ -331,12 +331,13 @@ func TestIdlePipesWakeNobody(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.log")
 	h.configure("0", loggingDef{BufferLines: 10, File: path, MaxSize: 1 << 20, Keep: 1, Format: "raw"}, true)
 	h.add("0", "stdout", "one line")
-	h.flushLogs(time.Second)
+	h.flushLogs(patience)
 	f := h.service("0").sinks.Load().file
-	f.flush(time.Second)
-	eventually(t, "no worker and no timer runs", func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return !f.running && !f.watch.Stop()
-	})
+	f.flush(patience)
+	eventually(t, "no worker runs", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.running })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watch.Stop() {
+		t.Error("the timer of a worker that has ended runs on")
+	}
 }

@@ -97,7 +97,7 @@ func (d *testDoor) dial(t testing.TB) *testClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(2 * patience))
 	return &testClient{conn, bufio.NewReader(conn), t}
 }
 
