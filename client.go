@@ -1952,7 +1952,7 @@ func loadForCheck(paths []string) (configs []*config, errs, warnings []problem) 
 		info, err := os.Stat(p)
 		switch {
 		case err != nil:
-			errs = append(errs, problem{Path: p, Message: "cannot be read: " + dialReason(err)})
+			errs = append(errs, problem{Path: p, Message: "cannot be read: " + reasonOf(err).Error()})
 			continue
 		case info.IsDir():
 			l := loadDirs("", []string{p})

@@ -1525,6 +1525,7 @@ type loadResult struct {
 	errors, warnings []problem
 	unreadable       []string // directories that exist and cannot be read
 	missing          []string // directories that do not exist
+	read             []string // directories that were read
 }
 
 // loadDirs reads every NAME.toml of the directories ("" is skipped). A bad file is reported and hinders no other; of two files with
@@ -1589,6 +1590,7 @@ func readFiles(paths []string, system bool) []fileRead {
 
 // list gives the service files of a directory in name order.
 func (l *loadResult) list(dir string) (paths []string) {
+	dir = filepath.Clean(dir)
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -1600,6 +1602,7 @@ func (l *loadResult) list(dir string) (paths []string) {
 		l.errors = append(l.errors, problem{Path: dir, Message: "cannot read the directory: " + reasonOf(err).Error()})
 		return nil
 	}
+	l.read = append(l.read, dir)
 	for _, e := range entries {
 		if name := e.Name(); name[0] != '.' && strings.HasSuffix(name, ".toml") {
 			paths = append(paths, filepath.Join(dir, name))
@@ -1629,7 +1632,7 @@ func parseFile(path string, system bool) (*config, []problem, []problem) {
 func readFile(path string, system bool) (*reader, *problem) {
 	data, err := readRegular(path, maxFileBytes)
 	if err != nil {
-		return nil, &problem{Path: path, Message: "cannot read the file: " + reasonOf(err).Error()}
+		return nil, &problem{path, 1, 1, "cannot read the file: " + reasonOf(err).Error()}
 	}
 	r := readTOML(data, path, strings.TrimSuffix(filepath.Base(path), ".toml"))
 	r.c.path, r.c.system, r.c.persist, r.c.source = path, system, !system, string(data)

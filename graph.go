@@ -66,6 +66,7 @@ type unit struct {
 	up       bool // the wish
 	ask      bool // a start is due and not yet looked at
 	leave    leave
+	retired  bool           // leaves because its file is gone; it stays when that comes back in time
 	again    bool           // while stopping: a later start or restart was asked for
 	cause    *failureReason // while stopping: the fault that began it; nil: a request
 	forced   bool           // while stopping: the stop timeout has passed
@@ -297,11 +298,12 @@ type graph struct {
 	timer []*unit // a heap by due
 	bulk  []*bulkWait
 
-	changed []*unit       // for the saver
-	mint    func() string // makes the name of one start; nil: none are made
-	main    string        // the unit that a shutdown stops before all others (CMD); "": none
-	onWays  int           // units that are on their way
-	reserve time.Duration // how long before the end of a shutdown's time all is killed
+	dirs    map[string]bool // directories of service files that were there once
+	changed []*unit         // for the saver
+	mint    func() string   // makes the name of one start; nil: none are made
+	main    string          // the unit that a shutdown stops before all others (CMD); "": none
+	onWays  int             // units that are on their way
+	reserve time.Duration   // how long before the end of a shutdown's time all is killed
 	closing *closing
 	limit   time.Duration // shutdown timeout
 }
@@ -807,6 +809,7 @@ func (g *graph) launch(u *unit) {
 	}
 	u.person = u.hindered.person || slices.ContainsFunc(h, func(x hindrance) bool { return x.person })
 	if f := g.fatal(h); f != nil {
+		u.person = false // it is blocked in passing only: who waits hears of the failure
 		if u.state != blocked {
 			g.enter(u, blocked)
 		}
@@ -1129,6 +1132,11 @@ func (g *graph) settleLive(u *unit) {
 		return
 	}
 	if u.liveRequiring > 0 || g.closing != nil && u.liveAfter > 0 && !g.closing.asked {
+		return
+	}
+	if u.leave == leaveCascade && u.cfg.Kind == "target" {
+		u.leave = staying
+		g.enter(u, blocked)
 		return
 	}
 	g.enter(u, stopping)
@@ -1930,6 +1938,7 @@ func (g *graph) reload(ev event) {
 	}
 	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},
 		Errors: append([]problem{}, ev.load.errors...), Warnings: append([]problem{}, ev.load.warnings...)}
+	g.vanished(ev.load, r)
 	accepted := g.accept(ev.load, r)
 	var fresh, changed []*unit // changed: with a configuration that is not in force yet, by this reload or one before
 	for _, c := range accepted {
@@ -1938,6 +1947,15 @@ func (g *graph) reload(ev event) {
 		case u == nil:
 			fresh = append(fresh, g.add(c))
 			r.Added = append(r.Added, c.Service.Name)
+		case u.retired:
+			g.unretire(u, c)
+			fresh = append(fresh, u)
+			r.Added = append(r.Added, u.name)
+		case u.next != nil && u.cfg.same(c): // changed and changed back
+			u.next = nil
+			u.adoptPlace(c, g)
+			g.mark(u)
+			r.Unchanged = append(r.Unchanged, u.name)
 		case u.newest().same(c):
 			u.adoptPlace(c, g)
 			r.Unchanged = append(r.Unchanged, u.name)
@@ -2035,9 +2053,39 @@ func (g *graph) retire(l loadResult, accepted []*config, r *reloadResult) {
 			r.Warnings = append(r.Warnings, problem{Path: g.units[d].newest().path, Message: fmt.Sprintf("%s requires %s, which was removed; %s stops", d, name, d)})
 		}
 		g.unwish(u)
-		u.leave = leaveDelete
+		u.leave, u.retired = leaveDelete, true
 	}
 }
+
+// unretire takes back the removal of a unit that is still stopping: its file is there again.
+func (g *graph) unretire(u *unit, c *config) {
+	u.retired, u.leave = false, leaveStop
+	g.replaceConfig(u, c)
+}
+
+// vanished makes an error of every directory that was there once and is gone.
+func (g *graph) vanished(l loadResult, r *reloadResult) {
+	if g.dirs == nil {
+		g.dirs = map[string]bool{}
+	}
+	for _, u := range g.units { // also those that an earlier server has loaded
+		if path := u.newest().path; path != "" {
+			g.dirs[dirOf(path)] = true
+		}
+	}
+	for _, d := range l.read {
+		g.dirs[d] = true
+	}
+	for _, d := range l.missing {
+		if !g.dirs[d] {
+			continue
+		}
+		r.Warnings = slices.DeleteFunc(r.Warnings, func(p problem) bool { return p.Path == d })
+		r.Errors = append(r.Errors, problem{Path: d, Message: "the directory is gone; what was loaded from it stays"})
+	}
+}
+
+func dirOf(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
 
 // all takes a bulk request. It touches units of class user only.
 func (g *graph) all(ev event) {
@@ -2184,7 +2232,7 @@ func (l *loadResult) keeps(path string) bool {
 			return true
 		}
 	}
-	dir := path[:max(0, strings.LastIndexByte(path, '/'))]
+	dir := dirOf(path)
 	return slices.Contains(l.unreadable, dir) || slices.Contains(l.missing, dir)
 }
 

@@ -220,7 +220,7 @@ func TestCheckExec(t *testing.T) {
 			t.Errorf("%v: got %v, want %q", c.words, err, c.want)
 		}
 	}
-	if err := check(&healthDef{Type: "exec", Exec: execDef{Argv: []string{"/no/such"}}, Timeout: patience}, run); err == nil || err.Error() != "/no/such does not exist" {
+	if err := check(&healthDef{Type: "exec", Exec: execDef{Argv: []string{"/no/such"}}, Timeout: patience}, run); err == nil || err.Error() != "/no/such does not exist (no such file or directory)" {
 		t.Errorf("got %v", err)
 	}
 }

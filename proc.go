@@ -1137,7 +1137,7 @@ func lookProgram(sp *spec) (string, error) {
 	if found != nil {
 		return "", found
 	}
-	return "", &spawnError{fmt.Sprintf("%s was not found in PATH (%s); give its full path", visible(name), visible(search)), syscall.ENOENT}
+	return "", &spawnError{fmt.Sprintf("%s was not found in PATH (%s): %v; give its full path", visible(name), visible(search), syscall.ENOENT), syscall.ENOENT}
 }
 
 // privateEnv are variables of the server that mean the server, not what it starts.
@@ -1219,7 +1219,14 @@ type spawnError struct {
 	err  error
 }
 
-func (e *spawnError) Error() string { return e.text }
+// Error is the sentence, with the words of the errno (errno(3)) where it lacks them.
+func (e *spawnError) Error() string {
+	errno, ok := e.err.(syscall.Errno)
+	if !ok || e.text == "" || strings.Contains(e.text, errno.Error()) {
+		return e.text
+	}
+	return e.text + " (" + errno.Error() + ")"
+}
 func (e *spawnError) Unwrap() error { return e.err }
 
 // explainExec turns the errno of a failed start into a sentence that names what is missing: execve(2) answers ENOENT both for
@@ -1262,7 +1269,7 @@ func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return &spawnError{"dir " + dir + " does not exist", syscall.ENOTDIR} // ENOENT is for programs: it makes exit code 127
+		return &spawnError{fmt.Sprintf("dir %s does not exist (%v)", dir, syscall.ENOENT), nil} // errors.Is ENOENT is for programs: it makes exit code 127
 	case err != nil:
 		return &spawnError{fmt.Sprintf("dir %s: %v", dir, errnoOf(err)), errnoOf(err)}
 	case !info.IsDir():
@@ -1285,7 +1292,7 @@ func checkProgram(file string) error {
 		return &spawnError{file + " is not a regular file", syscall.EACCES}
 	}
 	if info.Mode()&0o111 == 0 {
-		return &spawnError{file + " is not executable (chmod +x)", syscall.EACCES}
+		return &spawnError{file + " is not executable: permission denied (chmod +x)", syscall.EACCES}
 	}
 	var head [4096]byte
 	n, err := sysReadHead(file, head[:])
