@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 	"unicode"
@@ -109,7 +108,7 @@ func (c *cli) dial() (tried []string, err error) {
 		if err == nil && named == "" {
 			if err = trusted(conn, p); err != nil {
 				conn.Close()
-				err = fmt.Errorf("refused: %w", err)
+				err = newError("refused: %w", err)
 			}
 		}
 		if err == nil {
@@ -126,7 +125,7 @@ func (c *cli) dial() (tried []string, err error) {
 func trusted(conn *sock, path string) error {
 	p := peerOf(conn)
 	if p.known && p.uid != 0 && p.uid != os.Geteuid() {
-		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
+		return newError("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
 	}
 	if p.known && p.pid == 0 && path[0] == '@' {
 		return errors.New("it is in another container")
@@ -245,7 +244,7 @@ func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 			return f.Result, nil
 		}
 		if err := decodeJSON(f.Result, into); err != nil {
-			return nil, fmt.Errorf("the server's answer to %s is not understood: %v", method, err)
+			return nil, newError("the server's answer to %s is not understood: %v", method, err)
 		}
 		return f.Result, nil
 	}
@@ -815,7 +814,7 @@ func (c *cli) patient(method string, p any) (rawJSON, error) {
 	c.erase()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, fmt.Errorf("%s has not answered within %s; it goes on", method, people(c.timeout))
+		return nil, newError("%s has not answered within %s; it goes on", method, people(c.timeout))
 	case err != nil:
 		return nil, err
 	case answer.Error != nil:
@@ -1293,7 +1292,7 @@ func parseSince(s string, now time.Time) (int64, error) {
 			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()).UnixMilli(), nil
 		}
 	}
-	return 0, fmt.Errorf("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
+	return 0, newError("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
 }
 
 // followLogs prints lines as they come, until Ctrl-C or the end of the server.
@@ -1826,7 +1825,7 @@ func runEditor(file string) error {
 	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", editor + ` "$1"`, "sh", file},
 		&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {
-		return fmt.Errorf("cannot run the editor %s: %w", editor, err)
+		return newError("cannot run the editor %s: %w", editor, err)
 	}
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, os.Interrupt) // Ctrl-C is the editor's
@@ -1836,7 +1835,7 @@ func runEditor(file string) error {
 		return err
 	}
 	if !state.Success() {
-		return fmt.Errorf("the editor %s ended with %s; nothing is changed", editor, state)
+		return newError("the editor %s ended with %s; nothing is changed", editor, state)
 	}
 	return nil
 }
@@ -2665,7 +2664,7 @@ func (c *cli) wordsOf(kind, cur string) (words []string) {
 
 // interrupter ends the command that runs in a REPL when Ctrl-C comes: it closes its connection. nil stands for no REPL.
 type interrupter struct {
-	mu   sync.Mutex
+	mu   mutex
 	conn io.Closer // of the running command; nil: none that may be closed
 	hit  bool
 }
@@ -2709,7 +2708,7 @@ type repl struct {
 	ed     editor
 	kb     keyboard
 	file   string // of the history; "": none
-	mu     sync.Mutex
+	mu     mutex
 	stop   *interrupter // of the running command; nil: none runs
 	code   int          // of the last command
 }

@@ -1684,7 +1684,7 @@ func regular(info fs.FileInfo, limit int64) error {
 }
 
 func tooLarge(limit int64) error {
-	return fmt.Errorf("it is larger than %d bytes, the most that such a file may have", limit)
+	return newError("it is larger than %d bytes, the most that such a file may have", limit)
 }
 
 // saveFile writes c into dir and returns the path: the file it came from if that is in dir, else NAME.toml. It is atomic (a new file
@@ -1693,18 +1693,18 @@ func tooLarge(limit int64) error {
 func saveFile(dir string, c *config) (path string, err error) {
 	path = filepath.Join(dir, c.Service.Name+".toml")
 	if err := validName(c.Service.Name); err != nil {
-		return "", fmt.Errorf("cannot save: %w", err)
+		return "", newError("cannot save: %w", err)
 	}
 	if c.path != "" && filepath.Clean(filepath.Dir(c.path)) == filepath.Clean(dir) {
 		path = c.path
 	}
 	if r, bad := readFile(path, false); bad == nil {
 		if other := r.c.Service.Name; other != "" && other != c.Service.Name {
-			return "", fmt.Errorf("cannot save %s: %s describes %q; rename that file first", c.Service.Name, path, other)
+			return "", newError("cannot save %s: %s describes %q; rename that file first", c.Service.Name, path, other)
 		}
 	}
 	if err := replaceFile(path, c.toml()); err != nil {
-		return "", fmt.Errorf("cannot save %s: %w", c.Service.Name, err)
+		return "", newError("cannot save %s: %w", c.Service.Name, err)
 	}
 	return path, nil
 }
@@ -1982,7 +1982,7 @@ func (s *scanner) quoted(multi bool) {
 func readEnvFile(path string) ([]string, error) {
 	data, err := readRegular(path, maxFileBytes)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read env_file %s: %w; a leading - in env_file makes a missing one no error", visible(path), reasonOf(err))
+		return nil, newError("cannot read env_file %s: %w; a leading - in env_file makes a missing one no error", visible(path), reasonOf(err))
 	}
 	var env []string
 	for i, line := range strings.Split(string(data), "\n") {
@@ -1994,11 +1994,11 @@ func readEnvFile(path string) ([]string, error) {
 		key = strings.TrimRight(key, " \t")
 		switch {
 		case !ok || key == "":
-			return nil, fmt.Errorf("%s:%d: %s is not KEY=VALUE", visible(path), i+1, quoted(line))
+			return nil, newError("%s:%d: %s is not KEY=VALUE", visible(path), i+1, quoted(line))
 		case strings.HasPrefix(key, "export "):
-			return nil, fmt.Errorf("%s:%d: an env_file is no shell script: leave out `export`", visible(path), i+1)
+			return nil, newError("%s:%d: an env_file is no shell script: leave out `export`", visible(path), i+1)
 		case strings.ContainsAny(key, " \t\x00") || strings.IndexByte(value, 0) >= 0:
-			return nil, fmt.Errorf("%s:%d: %s is no name of a variable", visible(path), i+1, quoted(key))
+			return nil, newError("%s:%d: %s is no name of a variable", visible(path), i+1, quoted(key))
 		}
 		env = append(env, key+"="+value)
 	}
@@ -2038,7 +2038,7 @@ func lookupUserIn(passwd, groupFile, user, group string) (uid, gid int, groups [
 		gid = uid
 		if entry.fields != nil {
 			if gid, err = strconv.Atoi(entry.fields[3]); err != nil {
-				return -1, -1, nil, "", fmt.Errorf("%s: the group of %s is no number", passwd, visible(user))
+				return -1, -1, nil, "", newError("%s: the group of %s is no number", passwd, visible(user))
 			}
 			home = entry.fields[5]
 			groups = groupsOf(groupFile, entry.fields[0])
@@ -2084,13 +2084,13 @@ func findAccount(path, what, word string, want int) (account, error) {
 	case isNumber:
 		return account{number: int(number)}, nil
 	case err != nil:
-		return found, fmt.Errorf("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
+		return found, newError("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
 	}
 	text := fmt.Sprintf("%s %s is not in %s", what, quoted(word), path)
 	if near := nearest(word, names); near != "" {
-		return found, fmt.Errorf("%s; did you mean %s?", text, quoted(near))
+		return found, newError("%s; did you mean %s?", text, quoted(near))
 	}
-	return found, fmt.Errorf("%s; create it, or give a number", text)
+	return found, newError("%s; create it, or give a number", text)
 }
 
 // eachAccount calls f with the fields of every line of a file of passwd's form until it says false.
@@ -2231,7 +2231,7 @@ func (s *splitter) next() {
 // escape handles a backslash outside quotes: the next character is itself, and a line end vanishes.
 func (s *splitter) escape() {
 	if s.at >= len(s.line) {
-		s.err = fmt.Errorf("the backslash at character %d, the last one, escapes nothing; write \\\\ for a backslash", s.character(s.at-1))
+		s.err = newError("the backslash at character %d, the last one, escapes nothing; write \\\\ for a backslash", s.character(s.at-1))
 		return
 	}
 	if c := s.line[s.at]; c != '\n' {
@@ -2265,7 +2265,7 @@ func (s *splitter) quote(mark byte) {
 		s.word.WriteByte(c)
 	}
 	name := map[byte]string{'"': "double", '\'': "single"}[mark]
-	s.err = fmt.Errorf("the %s quote at character %d is never closed", name, s.character(start))
+	s.err = newError("the %s quote at character %d is never closed", name, s.character(start))
 }
 
 func (s *splitter) character(offset int) int { return 1 + utf8.RuneCountInString(s.line[:offset]) }
@@ -2319,7 +2319,7 @@ func parseSignal(s string) (int, error) {
 	word := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if n, err := strconv.Atoi(s); err == nil {
 		if n < 1 || n > most {
-			return 0, fmt.Errorf("signal numbers go from 1 to %d, not %d", most, n)
+			return 0, newError("signal numbers go from 1 to %d, not %d", most, n)
 		}
 		return n, nil
 	}
@@ -2347,12 +2347,12 @@ func parseSignal(s string) (int, error) {
 		if err == nil && strings.HasPrefix(rest, base.signs) && base.n+n >= rtMin && base.n+n <= rtMax {
 			return base.n + n, nil
 		}
-		return 0, fmt.Errorf("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), rtMax-rtMin)
+		return 0, newError("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), rtMax-rtMin)
 	}
 	if near := nearest(word, names[1:]); near != "" {
-		return 0, fmt.Errorf("unknown signal %s; did you mean \"SIG%s\"?", quoted(s), near)
+		return 0, newError("unknown signal %s; did you mean \"SIG%s\"?", quoted(s), near)
 	}
-	return 0, fmt.Errorf("unknown signal %s; give a name like \"SIGTERM\", \"SIGINT\" or \"SIGRTMIN+3\", or a number from 1 to %d", quoted(s), most)
+	return 0, newError("unknown signal %s; give a name like \"SIGTERM\", \"SIGINT\" or \"SIGRTMIN+3\", or a number from 1 to %d", quoted(s), most)
 }
 
 // signalName is SIGTERM, SIGRTMIN+3, or the bare number of a signal without a name.
@@ -2391,11 +2391,11 @@ func validName(s string) error {
 		return errors.New("the name is empty; " + rule)
 	}
 	if len(s) > maxNameBytes {
-		return fmt.Errorf("the name %s is longer than %d bytes", quoted(s), maxNameBytes)
+		return newError("the name %s is longer than %d bytes", quoted(s), maxNameBytes)
 	}
 	for i, r := range s {
 		if !isNameByte(r) || i == 0 && strings.ContainsRune("-_.", r) {
-			return fmt.Errorf("%s is not allowed as a name because of %s at character %d; %s", quoted(s), quoted(string(r)), 1+utf8.RuneCountInString(s[:i]), rule)
+			return newError("%s is not allowed as a name because of %s at character %d; %s", quoted(s), quoted(string(r)), 1+utf8.RuneCountInString(s[:i]), rule)
 		}
 	}
 	return nil
@@ -2404,14 +2404,14 @@ func validName(s string) error {
 func validUmask(s string) error {
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || n > 0o777 || len(s) > 4 {
-		return fmt.Errorf("a umask is octal, from \"000\" to \"777\", not %s", quoted(s))
+		return newError("a umask is octal, from \"000\" to \"777\", not %s", quoted(s))
 	}
 	return nil
 }
 
 func validChroot(s string) error {
 	if !strings.HasPrefix(s, "/") {
-		return fmt.Errorf("%s is not an absolute path; it begins with /", quoted(s))
+		return newError("%s is not an absolute path; it begins with /", quoted(s))
 	}
 	return nil
 }
@@ -2430,16 +2430,16 @@ func validCap(s string) error {
 		}
 	}
 	if near := nearest(word, capabilities); near != "" {
-		return fmt.Errorf("unknown capability %s; did you mean %q?", quoted(s), near)
+		return newError("unknown capability %s; did you mean %q?", quoted(s), near)
 	}
-	return fmt.Errorf("unknown capability %s; capabilities(7) lists them, as in \"net_bind_service\"", quoted(s))
+	return newError("unknown capability %s; capabilities(7) lists them, as in \"net_bind_service\"", quoted(s))
 }
 
 // validAddress checks where a proxy listens or its service does: host:port, :port, tcp:host:port, /path or unix:/path.
 func validAddress(s string) error {
 	rest, unix := strings.CutPrefix(s, "unix:")
 	if unix && !strings.HasPrefix(rest, "/") {
-		return fmt.Errorf("%s: behind unix: comes an absolute path", quoted(s))
+		return newError("%s: behind unix: comes an absolute path", quoted(s))
 	}
 	if strings.HasPrefix(rest, "/") {
 		return socketPath(rest)
@@ -2458,7 +2458,7 @@ func validEndpoint(s string) error {
 // socketPath checks the length that sockaddr_un allows (unix(7): 108 bytes with the closing NUL; 104 on macOS).
 func socketPath(s string) error {
 	if len(s) > 103 {
-		return fmt.Errorf("the path %s has %d bytes, and the name of a socket at most 103", quoted(s), len(s))
+		return newError("the path %s has %d bytes, and the name of a socket at most 103", quoted(s), len(s))
 	}
 	return nil
 }
@@ -2466,13 +2466,13 @@ func socketPath(s string) error {
 func hostPort(s string) error {
 	host, port, ok := splitHostPort(s)
 	if !ok {
-		return fmt.Errorf("%s is no host:port", quoted(s))
+		return newError("%s is no host:port", quoted(s))
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || !isDigits(port) {
-		return fmt.Errorf("%s has no port from 1 to 65535", quoted(s))
+		return newError("%s has no port from 1 to 65535", quoted(s))
 	}
 	if strings.ContainsAny(host, " \t\r\n/@\"") {
-		return fmt.Errorf("%s is no name of a host", quoted(host))
+		return newError("%s is no name of a host", quoted(host))
 	}
 	return nil
 }
@@ -2631,9 +2631,9 @@ func validURL(s string) error {
 	case strings.HasPrefix(s, "https://"):
 		return errors.New("https is not offered; ask the plain port, or use type \"exec\" with a program that can")
 	case !ok:
-		return fmt.Errorf("%s does not begin with http://", quoted(s))
+		return newError("%s does not begin with http://", quoted(s))
 	case strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) >= 0:
-		return fmt.Errorf("%s has a space or control character; write %%20 for a space", quoted(s))
+		return newError("%s has a space or control character; write %%20 for a space", quoted(s))
 	}
 	authority := rest
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
@@ -2644,7 +2644,7 @@ func validURL(s string) error {
 		host += ":80"
 	}
 	if authority == "" || strings.HasPrefix(authority, ":") {
-		return fmt.Errorf("%s names no host", quoted(s))
+		return newError("%s names no host", quoted(s))
 	}
 	return hostPort(host)
 }

@@ -162,7 +162,7 @@ func (l *link) recv() (packet, error) {
 	}
 	p, ok := decodePacket(l.buf[:n], fds)
 	if !ok {
-		return p, fmt.Errorf("the other side of the link has gone")
+		return p, newError("the other side of the link has gone")
 	}
 	return p, nil
 }
@@ -232,12 +232,12 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 			if !strict && !strings.HasPrefix(word, "-") {
 				continue
 			}
-			return o, fmt.Errorf("zinit init: unknown flag or word `%s`; a program to run stands behind --", word)
+			return o, newError("zinit init: unknown flag or word `%s`; a program to run stands behind --", word)
 		}
 		f := flags[at]
 		if f.arg != "" && !inline {
 			if i++; i >= len(args) {
-				return o, fmt.Errorf("zinit init: %s needs %s", word, f.arg)
+				return o, newError("zinit init: %s needs %s", word, f.arg)
 			}
 			value = args[i]
 		}
@@ -252,13 +252,13 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		}
 	}
 	if len(o.cmd) > 0 && !o.container {
-		return o, fmt.Errorf("zinit init: a program behind -- belongs to a container; add -c")
+		return o, newError("zinit init: a program behind -- belongs to a container; add -c")
 	}
 	return o, nil
 }
 
 func (o *keeperOptions) set(name, value string) error {
-	bad := func(want string) error { return fmt.Errorf("zinit init: bad --%s `%s`: %s", name, value, want) }
+	bad := func(want string) error { return newError("zinit init: bad --%s `%s`: %s", name, value, want) }
 	switch name {
 	case "container":
 		o.container = true
@@ -1223,7 +1223,7 @@ func (k *keeper) tryUpgrade(path string) {
 		path = k.self
 	}
 	if k.closing != nil || k.server.planned || k.trying {
-		k.upgraded(trial{path: path, err: fmt.Errorf("a shutdown or another upgrade is under way")})
+		k.upgraded(trial{path: path, err: newError("a shutdown or another upgrade is under way")})
 		return
 	}
 	k.trying = true
@@ -1249,7 +1249,7 @@ func (k *keeper) upgraded(r trial) {
 func (k *keeper) onTried(r trial) {
 	k.trying = false
 	if r.err == nil && k.closing != nil {
-		r.err = fmt.Errorf("a shutdown is under way")
+		r.err = newError("a shutdown is under way")
 	}
 	k.upgraded(r)
 	if r.err != nil {
@@ -1639,7 +1639,7 @@ func runSteps(steps []bootStep) error {
 		case s.maybe:
 			logf(logInfo, "boot: did not %s: %v", s.what, err)
 		case s.vital:
-			return fmt.Errorf("cannot %s: %w", s.what, err)
+			return newError("cannot %s: %w", s.what, err)
 		default:
 			logf(logWarn, "boot: cannot %s: %v", s.what, err)
 		}
@@ -1651,7 +1651,7 @@ func runSteps(steps []bootStep) error {
 func guarded(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+			err = newError("panic: %v", r)
 		}
 	}()
 	return do()
@@ -1808,7 +1808,7 @@ func (b *boot) makeDevices(o fsOptions) error {
 	for _, d := range deviceNodes {
 		p := b.path("/dev/" + d.name)
 		if err := sysMknod(p, d.mode, d.major, d.minor); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("/dev/%s: %w", d.name, err))
+			errs = errors.Join(errs, newError("/dev/%s: %w", d.name, err))
 			continue
 		}
 		errs = errors.Join(errs, os.Chmod(p, os.FileMode(d.mode))) // mknod obeys the umask
@@ -2031,7 +2031,7 @@ func (b *boot) moduleTable() (*moduleTable, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("cannot read /lib/modules/%s/modules.dep: %w; depmod makes it", release, reasonOf(err))
+	return nil, newError("cannot read /lib/modules/%s/modules.dep: %w; depmod makes it", release, reasonOf(err))
 }
 
 // wantedModules reads /etc/modules and /etc/modules-load.d/*.conf: each name once.
@@ -2102,7 +2102,7 @@ func (b *boot) loadModule(t *moduleTable, m wantedModule) error {
 		if b.moduleLoaded(m.name) || strings.Contains(strings.ReplaceAll(t.builtin, "-", "_"), "/"+m.name+".ko") {
 			return nil
 		}
-		return fmt.Errorf("%s/modules.dep has none of that name", t.dir)
+		return newError("%s/modules.dep has none of that name", t.dir)
 	}
 	for _, f := range t.loadOrder(file) {
 		name, options := moduleName(f), ""
@@ -2113,7 +2113,7 @@ func (b *boot) loadModule(t *moduleTable, m wantedModule) error {
 			continue
 		}
 		if err := loadModuleFile(b.path(t.dir+"/"+f), options); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return newError("%s: %w", name, err)
 		}
 	}
 	return nil
@@ -2132,7 +2132,7 @@ func loadModuleFile(file, options string) error {
 	case err == syscall.EEXIST:
 		return nil
 	case packed && (err == syscall.EOPNOTSUPP || err == syscall.EINVAL || err == syscall.ENOEXEC):
-		return fmt.Errorf("this kernel cannot unpack %s (%v); unpack it and run depmod", filepath.Base(file), err)
+		return newError("this kernel cannot unpack %s (%v); unpack it and run depmod", filepath.Base(file), err)
 	}
 	return err
 }
@@ -2268,7 +2268,7 @@ func parseFstab(text string) (lines []fsLine, complaints []error) {
 	for _, line := range contentLines(text) {
 		f := strings.Fields(line.text)
 		if len(f) < 3 {
-			complaints = append(complaints, fmt.Errorf("line %d has %d words; it needs: device, directory, type, options", line.n, len(f)))
+			complaints = append(complaints, newError("line %d has %d words; it needs: device, directory, type, options", line.n, len(f)))
 			continue
 		}
 		l := fsLine{line: line.n, source: unescapeOctal(f[0]), target: path.Clean(unescapeOctal(f[1])), kind: f[2], options: "defaults"}
@@ -2276,7 +2276,7 @@ func parseFstab(text string) (lines []fsLine, complaints []error) {
 			l.options = unescapeOctal(f[3])
 		}
 		if l.kind != "swap" && l.target[0] != '/' {
-			complaints = append(complaints, fmt.Errorf("line %d: %s is no absolute path", line.n, quoted(l.target)))
+			complaints = append(complaints, newError("line %d: %s is no absolute path", line.n, quoted(l.target)))
 			continue
 		}
 		lines = append(lines, l)
@@ -2433,7 +2433,7 @@ func (b *boot) mountAny(source, target, kind string, o fsOptions) error {
 		if err == nil {
 			return nil
 		}
-		errs = errors.Join(errs, fmt.Errorf("as %s: %w", k, err))
+		errs = errors.Join(errs, newError("as %s: %w", k, err))
 	}
 	if errs == nil {
 		return errors.New("this kernel knows no file system for disks; load its module in /etc/modules")
@@ -2493,7 +2493,7 @@ func (b *boot) device(source string, until time.Time) (string, error) {
 			return p, nil
 		}
 		if !time.Now().Before(until) {
-			return "", fmt.Errorf("there is no %s; is the module of its driver in /etc/modules?", source)
+			return "", newError("there is no %s; is the module of its driver in /etc/modules?", source)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -2586,7 +2586,7 @@ func parseSysctl(text string) (settings []sysctlLine, complaints []error) {
 		key, value, found := strings.Cut(l.text, "=")
 		key, optional := strings.CutPrefix(strings.TrimSpace(key), "-")
 		if sysctlPath(key) == "" || !found && !optional {
-			complaints = append(complaints, fmt.Errorf("line %d: %s is not KEY = VALUE", l.n, quoted(l.text)))
+			complaints = append(complaints, newError("line %d: %s is not KEY = VALUE", l.n, quoted(l.text)))
 			continue
 		}
 		if found { // "-key" alone takes a key out of a pattern in other programs
@@ -2794,7 +2794,7 @@ func (b *boot) switchRoot(dev string) error {
 		for _, m := range takenAlong {
 			_ = moveMount(target+m, b.path(m))
 		}
-		return fmt.Errorf("cannot make %s the root: %w", dev, err)
+		return newError("cannot make %s the root: %w", dev, err)
 	}
 	serverLog.flush(time.Second)
 	args, env := append([]string{"init"}, os.Args[1:]...), os.Environ()
@@ -2805,7 +2805,7 @@ func (b *boot) switchRoot(dev string) error {
 		}
 	}
 	args[0] = "init"
-	return fmt.Errorf("cannot go on in the root file system: %w", sysExec("/proc/self/fd/"+strconv.Itoa(int(self.Fd())), args, env))
+	return newError("cannot go on in the root file system: %w", sysExec("/proc/self/fd/"+strconv.Itoa(int(self.Fd())), args, env))
 }
 
 // mountRoot mounts the device with the kernel's own words for that: rootfstype, rootflags, ro.
@@ -2834,7 +2834,7 @@ func makeMountpoints(root string) error {
 			continue
 		}
 		if err := os.Mkdir(root+m, 0o755); err != nil {
-			return fmt.Errorf("it has no directory %s, and none can be made: %w", m, reasonOf(err))
+			return newError("it has no directory %s, and none can be made: %w", m, reasonOf(err))
 		}
 	}
 	return nil
@@ -3167,7 +3167,7 @@ type watchdog struct {
 func openWatchdog(name string, seconds int) (*watchdog, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the watchdog: %w", err)
+		return nil, newError("cannot open the watchdog: %w", err)
 	}
 	if got, err := sysWatchdogTimeout(f, seconds); err == nil && got > 0 {
 		seconds = got

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -268,7 +267,7 @@ func splitAll(data []byte) []byte {
 // logService is what the hub knows of one name.
 type logService struct {
 	name  string
-	mu    sync.Mutex // the ring
+	mu    mutex // the ring
 	ring  lineRing
 	sinks atomic.Pointer[logSinks]
 }
@@ -284,7 +283,7 @@ type logSinks struct {
 type logHub struct {
 	console *lineWriter
 
-	mu       sync.Mutex
+	mu       mutex
 	services map[string]*logService
 	files    map[string]*logFile
 	pipesBy  []*logPipe // by descriptor number
@@ -294,11 +293,11 @@ type logHub struct {
 	frozen   []*logPipe // since freeze
 	mark     func()     // called now and then as seq grows, so that it is saved
 
-	emit      sync.Mutex // orders seq, rings and followers
+	emit      mutex // orders seq, rings and followers
 	seq       uint64
 	followers []*follower
 
-	drains  sync.Mutex // owns drainSC: a thousand ends at once need one buffer
+	drains  mutex // owns drainSC: a thousand ends at once need one buffer
 	drainSC *scratch
 
 	scratches chan *scratch
@@ -569,7 +568,7 @@ type follower struct {
 	services map[string]bool // nil: all
 	stream   string          // "": all
 
-	mu    sync.Mutex
+	mu    mutex
 	queue []logLine
 	bytes int
 	lost  uint64
@@ -710,7 +709,7 @@ func (h *logHub) giveScratch(sc *scratch) {
 type logPipe struct {
 	hub        *logHub
 	svc        *logService
-	mu         sync.Mutex
+	mu         mutex
 	fd         int // -1: closed
 	stream     uint8
 	lent       bool  // to the worker of a raw file, or to nobody: frozen
@@ -1108,7 +1107,7 @@ func formatLines(format, name string, console bool, stream uint8, seq uint64, ms
 type lineWriter struct {
 	fd int
 
-	mu      sync.Mutex
+	mu      mutex
 	pending []byte
 	lost    int
 	idle    chan struct{} // closed when the writer ends; nil: none runs
@@ -1239,7 +1238,7 @@ var (
 func setLogLevel(name string) error {
 	i := slices.Index(levelNames[:], name)
 	if i < 0 {
-		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", name)
+		return newError("unknown log level %q; use debug, info, warn or error", name)
 	}
 	serverLogLevel.Store(int32(i) + int32(logDebug))
 	return nil
@@ -1282,7 +1281,7 @@ type logFile struct {
 	service   string      // who asked for it first, for messages
 	unspliced atomic.Bool // splice(2) does not work here: bytes come through the queue
 
-	mu         sync.Mutex
+	mu         mutex
 	refs       int
 	resting    bool // close the file when there is nothing to write
 	maxSize    int64

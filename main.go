@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,6 +43,22 @@ func errorf(format string, args ...any) {
 func hint(format string, args ...any) {
 	fmt.Fprintln(stderr, "hint: "+visible(fmt.Sprintf(format, args...)))
 }
+
+// newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers.
+//
+//go:noinline
+func newError(format string, args ...any) error {
+	return fmt.Errorf(format, args...)
+}
+
+// mutex is sync.Mutex without its fast path copied to some seven hundred places: 28 KB.
+type mutex struct{ m sync.Mutex }
+
+//go:noinline
+func (m *mutex) Lock() { m.m.Lock() }
+
+//go:noinline
+func (m *mutex) Unlock() { m.m.Unlock() }
 
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
 // and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
@@ -163,24 +180,24 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		o.socket = defaultSocket()
 	}
 	if o.socket == "" && !o.keeper {
-		return o, fmt.Errorf("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
+		return o, newError("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
 	}
 	switch o.logLevel {
 	case "debug", "info", "warn", "error":
 	default:
-		return o, fmt.Errorf("unknown log level `%s`: debug, info, warn or error", o.logLevel)
+		return o, newError("unknown log level `%s`: debug, info, warn or error", o.logLevel)
 	}
 	if s := c.flag("socket-mode"); s != "" {
 		n, err := strconv.ParseUint(s, 8, 32)
 		if err != nil || n > 0o777 {
-			return o, fmt.Errorf("bad --socket-mode `%s`: an octal number such as 0660", s)
+			return o, newError("bad --socket-mode `%s`: an octal number such as 0660", s)
 		}
 		o.socketMode = os.FileMode(n)
 	}
 	if s := c.flag("shutdown-timeout-ms"); s != "" {
 		d, err := parseMillis(s)
 		if err != nil {
-			return o, fmt.Errorf("bad --shutdown-timeout-ms `%s`: a number of milliseconds", s)
+			return o, newError("bad --shutdown-timeout-ms `%s`: a number of milliseconds", s)
 		}
 		o.shutdownTimeout = d
 	}

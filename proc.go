@@ -94,7 +94,7 @@ type process struct {
 	told     bool // gone was called
 	result   exit
 
-	kinMu sync.Mutex
+	kinMu mutex
 	kin   []kin
 }
 
@@ -107,7 +107,7 @@ type procs struct {
 	root   int  // whose children services and orphans are
 	alone  bool // that parent has died; under mu
 
-	mu       sync.Mutex
+	mu       mutex
 	live     map[int]*process
 	early    map[int]uint32 // exits of pids that were unknown while a start was under way
 	inflight int
@@ -310,11 +310,11 @@ func (t *procs) settleEarly(p *process, status uint32) bool {
 func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(exit)) (*process, error) {
 	p := &process{t: t, pid: pid, invocation: invocation, gone: gone, adopted: true, pidfd: -1, start: startTicks, started: time.Now()}
 	if pid <= 1 {
-		return nil, fmt.Errorf("pid %d cannot be adopted", pid)
+		return nil, newError("pid %d cannot be adopted", pid)
 	}
 	fd, err := sysPidfd(pid)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
-		return nil, fmt.Errorf("cannot adopt pid %d: %w", pid, err)
+		return nil, newError("cannot adopt pid %d: %w", pid, err)
 	}
 	p.pidfd = fd
 	st, statErr := readStat(pid)
@@ -328,7 +328,7 @@ func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(e
 	case st.PPID != t.root:
 		if err := t.watchPid(p); err != nil {
 			p.closePidfd()
-			return nil, fmt.Errorf("cannot watch pid %d: %w", pid, err)
+			return nil, newError("cannot watch pid %d: %w", pid, err)
 		}
 	}
 	p.started = time.Now().Add(-st.Age())
@@ -773,7 +773,7 @@ func envValue(block []byte, name string) string {
 
 // memoryReads holds the pids whose memory is being read right now; one that does not answer is not asked again.
 var memoryReads struct {
-	sync.Mutex
+	mutex
 	busy map[int]bool
 }
 
@@ -812,7 +812,7 @@ func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byte, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return exit{}, nil, fmt.Errorf("no pipe for its output: %w", err)
+		return exit{}, nil, newError("no pipe for its output: %w", err)
 	}
 	defer r.Close()
 	mine := *sp
@@ -837,7 +837,7 @@ func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byt
 	case how = <-ended:
 	case <-limit.C:
 		p.kill()
-		err = fmt.Errorf("no end within %v, killed", timeout)
+		err = newError("no end within %v, killed", timeout)
 		limit.Reset(slowRead)
 		select {
 		case how = <-ended:
@@ -917,7 +917,7 @@ type usage struct {
 
 // cpuSamples holds the last CPU reading of each process that was asked about; percentages are between two looks.
 var cpuSamples struct {
-	sync.Mutex
+	mutex
 	last map[kin]cpuSample
 }
 
@@ -965,7 +965,7 @@ func cpuPercent(st *procStat, now time.Time) float64 {
 func procStats(pid int) (usage, error) {
 	st, err := readStat(pid)
 	if err != nil {
-		return usage{}, fmt.Errorf("pid %d: %w", pid, errnoOf(err))
+		return usage{}, newError("pid %d: %w", pid, errnoOf(err))
 	}
 	return st.usage(), nil
 }

@@ -123,7 +123,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 	if o.socketGroup != "" {
 		_, gid, _, _, err := lookupUser("", o.socketGroup)
 		if err != nil {
-			return nil, fmt.Errorf("cannot open %s to group %s: %w", o.socket, visible(o.socketGroup), err)
+			return nil, newError("cannot open %s to group %s: %w", o.socket, visible(o.socketGroup), err)
 		}
 		l.gid = gid
 	}
@@ -136,7 +136,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 	}
 	dir := filepath.Dir(l.path)
 	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return nil, fmt.Errorf("cannot make the directory of the control socket: %w", err)
+		return nil, newError("cannot make the directory of the control socket: %w", err)
 	}
 	unlock := lockDir(dir)
 	defer unlock()
@@ -144,7 +144,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 		return nil, err
 	}
 	if err := l.listenAt(dir, o); err != nil {
-		return nil, fmt.Errorf("cannot make the control socket %s: %w", l.path, err)
+		return nil, newError("cannot make the control socket %s: %w", l.path, err)
 	}
 	return l, nil
 }
@@ -191,10 +191,10 @@ func socketIsFree(path string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("cannot look at %s: %w", path, err)
+			return newError("cannot look at %s: %w", path, err)
 		}
 		if info.Mode().Type() != os.ModeSocket {
-			return fmt.Errorf("%s exists and is no socket; it is left alone: move it away, or choose another --socket", path)
+			return newError("%s exists and is no socket; it is left alone: move it away, or choose another --socket", path)
 		}
 	}
 	conn, err := dialUnix(path, 2*time.Second)
@@ -202,7 +202,7 @@ func socketIsFree(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%s is in use, or not ours: %w", path, err)
+		return newError("%s is in use, or not ours: %w", path, err)
 	}
 	defer conn.Close()
 	pid := peerOf(conn).pid
@@ -210,9 +210,9 @@ func socketIsFree(path string) error {
 		return nil // its server has died; a child that it was just starting holds the socket until it executes
 	}
 	if pid > 0 {
-		return fmt.Errorf("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
+		return newError("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
 	}
-	return fmt.Errorf("a server is live at %s; stop it, or choose another --socket", path)
+	return newError("a server is live at %s; stop it, or choose another --socket", path)
 }
 
 // close stops listening and removes the socket file, but only while it is still ours.
@@ -237,9 +237,9 @@ type rpcServer struct {
 	held     atomic.Int64
 	nextSub  atomic.Int64
 	detached atomic.Int32
-	configs  sync.Mutex // one change of the configuration at a time
+	configs  mutex // one change of the configuration at a time
 
-	mu      sync.Mutex
+	mu      mutex
 	conns   map[*rpcConn]struct{}
 	readers int
 	closed  bool
@@ -399,7 +399,7 @@ type rpcConn struct {
 	owned   int    // of in, counted in srv.held
 	readErr error
 
-	mu      sync.Mutex
+	mu      mutex
 	calm    sync.Cond // the unread bytes became few, or the end came
 	out     []byte    // waits for the writer
 	pending int       // bytes not yet taken by the kernel
@@ -810,7 +810,7 @@ func (c *rpcConn) line(out, line []byte) []byte {
 // rpcBatch collects the answers of one batch in the order in which they become known.
 type rpcBatch struct {
 	c     *rpcConn
-	mu    sync.Mutex
+	mu    mutex
 	out   []byte
 	left  int // requests without an end, and the pass over the batch itself
 	after []func()
@@ -1492,9 +1492,9 @@ func appendString(b []byte, s string) []byte {
 // errSyntax says what would have been right at a byte of a text.
 func errSyntax(b []byte, at int, want string) error {
 	if at >= len(b) {
-		return fmt.Errorf("not JSON: it ends at byte %d, where %s is expected", at, want)
+		return newError("not JSON: it ends at byte %d, where %s is expected", at, want)
 	}
-	return fmt.Errorf("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
+	return newError("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
 }
 
 func skipSpace(b []byte, i int) int {
@@ -1608,7 +1608,7 @@ func skipNumber(b []byte, i int) (end int, err error) {
 // and nil in a list, and the index of the value; f returns the index behind the value.
 func walk(b []byte, i, depth int, f func(key []byte, i int) (int, error)) (int, error) {
 	if depth == 0 {
-		return i, fmt.Errorf("nested deeper than is read here, at byte %d", i+1)
+		return i, newError("nested deeper than is read here, at byte %d", i+1)
 	}
 	object, closing := b[i] == '{', b[i]+2
 	i = skipSpace(b, i+1)
@@ -1784,7 +1784,7 @@ func decodeValue(b []byte, i, depth int, v reflect.Value) (end int, err error) {
 }
 
 func errType(b []byte, i, end int, v reflect.Value) error {
-	return fmt.Errorf("%s at byte %d does not fit: %s is expected", shortened(string(b[i:end])), i+1, v.Kind())
+	return newError("%s at byte %d does not fit: %s is expected", shortened(string(b[i:end])), i+1, v.Kind())
 }
 
 // mismatch is the error for a value at b[i] that is not of the kind of v.
@@ -3581,7 +3581,7 @@ const eventFeedMax = 1024
 
 // moveHub knows all subscribers.
 type moveHub struct {
-	mu    sync.Mutex
+	mu    mutex
 	seq   uint64
 	feeds map[*eventFeed]struct{}
 }
@@ -3622,7 +3622,7 @@ type eventFeed struct {
 	types    []string // nil: all
 	wake     chan struct{}
 
-	mu   sync.Mutex
+	mu   mutex
 	ring []serviceEvent
 	head int // the oldest, once the ring is full
 	lost uint64

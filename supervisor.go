@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,13 +30,13 @@ type supervisor struct {
 	hands   queue[func()]
 	moves   *moveHub
 
-	mu sync.Mutex // held by the owner during a step, and by view
+	mu mutex // held by the owner during a step, and by view
 	g  *graph
 
 	events queue[event]
 	memory *burst // nil: not looked after
 
-	lifeMu sync.Mutex
+	lifeMu mutex
 	lives  map[uint64]*life // by generation
 
 	finished chan effect
@@ -71,7 +70,7 @@ type life struct {
 
 // queue is an unbounded list that producers never wait for. One consumer waits on wake.
 type queue[T any] struct {
-	mu   sync.Mutex
+	mu   mutex
 	list []T
 	wake chan struct{}
 }
@@ -613,11 +612,11 @@ func (s *supervisor) inherit() (*savedState, handed, error) {
 	}
 	l, err := newLink(keeperLink)
 	if err != nil {
-		return nil, handed{}, fmt.Errorf("cannot talk to the keeper: %w", err)
+		return nil, handed{}, newError("cannot talk to the keeper: %w", err)
 	}
 	h, err := greet(l)
 	if err != nil {
-		return nil, h, fmt.Errorf("the keeper does not say what there is: %w", err)
+		return nil, h, newError("the keeper does not say what there is: %w", err)
 	}
 	s.keeper = l
 	s.withCmd = s.opts.withCmd
@@ -770,8 +769,8 @@ const (
 // mounts that do not answer hold them.
 type spawner struct {
 	s       *supervisor
-	forking sync.Mutex // under the keeper
-	mu      sync.Mutex
+	forking mutex // under the keeper
+	mu      mutex
 	jobs    []*spawnJob
 	looking map[string]*spawnJob // by unit: whose file is being read
 	byGen   map[uint64]*spawnJob
@@ -1069,11 +1068,11 @@ func (j *journal) read() ([][]byte, error) {
 	}
 	n := len(journalMagic) + 8
 	if len(data) < journalHead || string(data[:len(journalMagic)]) != journalMagic || checksum(data[:n]) != binary.LittleEndian.Uint32(data[n:]) {
-		return nil, fmt.Errorf("the saved state has another form than version %s writes", version)
+		return nil, newError("the saved state has another form than version %s writes", version)
 	}
 	j.base = int64(binary.LittleEndian.Uint64(data[len(journalMagic):]))
 	if j.base < journalHead || j.base > int64(len(data)) {
-		return nil, fmt.Errorf("the saved state is damaged")
+		return nil, newError("the saved state is damaged")
 	}
 	records := splitRecords(data[j.base:])
 	j.end = j.base
@@ -1312,7 +1311,7 @@ func readState(records [][]byte) (*savedState, error) {
 			}
 			c, errs, _ := parseTOML([]byte(sc.Text), sc.Path, sc.Name)
 			if c == nil {
-				return nil, fmt.Errorf("the saved configuration of %s: %v", sc.Name, errs)
+				return nil, newError("the saved configuration of %s: %v", sc.Name, errs)
 			}
 			c.path, c.system, c.persist = sc.Path, sc.System, sc.Persist
 			if c.system {
@@ -1336,7 +1335,7 @@ func readState(records [][]byte) (*savedState, error) {
 	}
 	for n := range st.units {
 		if st.cfg[n] == nil {
-			return nil, fmt.Errorf("the saved state has no configuration for %s", n)
+			return nil, newError("the saved state has no configuration for %s", n)
 		}
 	}
 	return st, nil
@@ -1384,7 +1383,7 @@ func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 
 // ackList remembers which exit records of the keeper wait to be saved.
 type ackList struct {
-	mu    sync.Mutex
+	mu    mutex
 	byPID map[int]uint64 // of our services, until the graph has saved their end
 	ready []uint64
 	held  []exitRecord // of unknown pids, until no start is under way

@@ -66,7 +66,7 @@ func logSplice(int, *os.File, int) (int, error) { return 0, errUnspliced }
 // logPoller waits for each pipe on a goroutine of its own, which takes a buffer only when there is something to read.
 type logPoller struct {
 	scratches sync.Pool
-	mu        sync.Mutex
+	mu        mutex
 	files     map[int]*os.File // duplicates of the watched descriptors
 	ready     func(fd int, sc *scratch) bool
 	ended     chan struct{}

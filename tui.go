@@ -1519,7 +1519,7 @@ func (m *tuiModel) drawLast(p *canvas) {
 
 // terminal is the screen and keyboard of a person while they are ours.
 type terminal struct {
-	mu     sync.Mutex
+	mu     mutex
 	before *termState // how the keyboard was; nil: not taken
 	full   bool       // the alternate screen is on
 	gone   bool       // the program ends: nothing is written any more
@@ -1534,7 +1534,7 @@ func (t *terminal) take(full bool) error {
 	}
 	before, err := terminalRaw(0)
 	if err != nil {
-		return fmt.Errorf("cannot read single keys from this terminal: %w", err)
+		return newError("cannot read single keys from this terminal: %w", err)
 	}
 	if t.before, t.full = before, full; full {
 		os.Stdout.WriteString(enterScreen)
@@ -1615,7 +1615,7 @@ type tui struct {
 	keysEnded chan struct{} // nobody reads the keyboard any more
 	signals   chan os.Signal
 	wanted    struct { // the service whose detail is to be asked for
-		sync.Mutex
+		mutex
 		name string
 	}
 	logLink *tuiLink
@@ -1720,7 +1720,7 @@ func (t *tui) loop() error {
 			continue
 		}
 		if err := t.draw(); err != nil {
-			return fmt.Errorf("the terminal is gone: %w", err)
+			return newError("the terminal is gone: %w", err)
 		}
 		last = time.Now()
 	}
@@ -1806,7 +1806,7 @@ func (t *tui) reconcile() {
 
 // tuiLink is one connection that is made again when it breaks, until it is closed.
 type tuiLink struct {
-	mu     sync.Mutex
+	mu     mutex
 	server *serverConn
 	closed chan struct{}
 	once   sync.Once
