@@ -136,7 +136,7 @@ func TestDiscover(t *testing.T) {
 	for _, m := range doc.(map[string]any)["methods"].([]any) {
 		names[m.(map[string]any)["name"].(string)] = true
 	}
-	if table := methodTable(); len(names) != len(table) || len(names) < 44 {
+	if table := rpcMethods; len(names) != len(table) || len(names) < 44 {
 		t.Errorf("%d methods in the document, %d in the table", len(names), len(table))
 	}
 }

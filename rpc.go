@@ -249,10 +249,10 @@ type rpcServer struct {
 // newRPC is a server without a socket.
 func newRPC(s *supervisor) *rpcServer {
 	r := &rpcServer{s: s, byName: map[string]*rpcMethod{}, conns: map[*rpcConn]struct{}{}}
-	table := methodTable()
-	for i := range table {
-		r.byName[table[i].name] = &table[i]
-		r.names = append(r.names, table[i].name)
+	for _, m := range rpcMethods {
+		m.resolve()
+		r.byName[m.name] = &m
+		r.names = append(r.names, m.name)
 	}
 	return r
 }
@@ -1069,6 +1069,7 @@ const rpcParamsMax = 6
 
 // rpcParam is one parameter of a method. kind is string, bool, integer, strings, signal (a name or number) or config.
 type rpcParam struct {
+	key        string // in rpcMethod.params; "": the name
 	name, kind string
 	required   bool
 	preset     any      // the default; nil: none
@@ -1086,7 +1087,7 @@ func (q *rpcCall) bind(params []byte) error {
 	default:
 		n := 0
 		_, err = each(params, 0, func(_, value []byte) error {
-			if n++; n > len(q.row.params) {
+			if n++; n > len(q.row.takes) {
 				return q.wrong("#"+strconv.Itoa(n), "surplus: %s takes %s", q.row.name, q.row.signature())
 			}
 			return q.set(n-1, value)
@@ -1095,8 +1096,8 @@ func (q *rpcCall) bind(params []byte) error {
 	if err != nil {
 		return err
 	}
-	for i := range q.row.params {
-		if p := &q.row.params[i]; p.required && q.values[i] == nil {
+	for i, p := range q.row.takes {
+		if p.required && q.values[i] == nil {
 			return q.wrong(p.name, "missing: it is %s", p.expected())
 		}
 	}
@@ -1105,14 +1106,14 @@ func (q *rpcCall) bind(params []byte) error {
 
 func (q *rpcCall) bindNamed(key, value []byte) error {
 	names := make([]string, 0, rpcParamsMax)
-	for i := range q.row.params {
-		if q.row.params[i].name == string(key) {
+	for i, p := range q.row.takes {
+		if p.name == string(key) {
 			if q.values[i] != nil {
 				return q.wrong(string(key), "given twice")
 			}
 			return q.set(i, value)
 		}
-		names = append(names, q.row.params[i].name)
+		names = append(names, p.name)
 	}
 	if near := nearest(string(key), names); near != "" {
 		return q.wrong(string(key), "unknown; did you mean %s?", near)
@@ -1122,7 +1123,7 @@ func (q *rpcCall) bindNamed(key, value []byte) error {
 
 // set checks one value against its parameter. null counts as absent.
 func (q *rpcCall) set(i int, value []byte) error {
-	p := &q.row.params[i]
+	p := q.row.takes[i]
 	if string(value) == "null" {
 		return nil
 	}
@@ -1204,9 +1205,9 @@ func wholeNumber(value []byte) (int64, bool) {
 
 // raw is the text of a parameter, nil when it is absent. A name that the row does not have is a mistake in the handler.
 func (q *rpcCall) raw(name string) (*rpcParam, []byte) {
-	for i := range q.row.params {
-		if q.row.params[i].name == name {
-			return &q.row.params[i], q.values[i]
+	for i, p := range q.row.takes {
+		if p.name == name {
+			return p, q.values[i]
 		}
 	}
 	panic("no parameter " + name + " in " + q.row.name)
@@ -2304,198 +2305,155 @@ type rpcMethod struct {
 	read   bool // allowed to clients that may only read
 	waits  bool // may take long; then it does not hold up the requests after it
 	doc    string
-	params []rpcParam
-	result any      // a value of the result's type
-	errors []string // kinds besides invalid_params and permission_denied
+	params string // their keys in rpcParams, in order
+	result any    // a value of the result's type
+	errors string // kinds besides invalid_params and permission_denied
 	handle func(q *rpcCall) (any, error)
+	takes  []*rpcParam // what params names
 }
 
-var stateParam = rpcParam{name: "state", kind: "string", preset: "running", among: stateNames[:], doc: "the state to wait for"}
-
-func nameParam() rpcParam {
-	return rpcParam{name: "name", kind: "string", required: true, doc: "the service or target"}
+// rpcParams are the parameters of all methods. The key is the name, unless methods differ in what they mean by that name.
+// This table and the next are data without code: the compiler lays them out, nothing builds them.
+var rpcParams = []rpcParam{
+	{name: "name", kind: "string", required: true, doc: "the service or target"},
+	{key: "root", name: "name", kind: "string", doc: "the unit to begin with; absent: all"},
+	{key: "proxy", name: "name", kind: "string", required: true, doc: "the proxy"},
+	{name: "config", kind: "config", required: true, doc: "the configuration, with the sections and keys of the TOML file"},
+	{key: "proxy_config", name: "config", kind: "config", required: true, doc: "the proxy, as in the file"},
+	{name: "persist", kind: "bool", preset: false, doc: "also write its file, so that it is there after the next start of the server"},
+	{name: "force", kind: "bool", preset: false, doc: "also when others require it"},
+	{name: "restart", kind: "bool", preset: false, doc: "restart the services whose configuration changed"},
+	{name: "tree", kind: "bool", preset: false, doc: "also what it requires and wants"},
+	{name: "wait", kind: "bool", preset: false, doc: "answer when it is done, not at once"},
+	{name: "timeout_ms", kind: "integer", doc: "how long to wait; absent or 0: as long as it takes"},
+	{name: "state", kind: "string", preset: "running", among: stateNames[:], doc: "the state to wait for"},
+	{name: "signal", kind: "signal", preset: "SIGTERM", doc: "name, with or without SIG, or number"},
+	{name: "binary", kind: "string", doc: "its path; absent: the server's own"},
+	{key: "drawing", name: "format", kind: "string", preset: "dot", among: []string{"dot", "mermaid", "json"}, doc: "the language of the drawing"},
+	{key: "analysis", name: "format", kind: "string", preset: "json", among: []string{"json", "text"}, doc: "data, or a text for people"},
+	{name: "services", kind: "strings", doc: "only these services; absent: all"},
+	{name: "types", kind: "strings", doc: "only events of these types: " + eventTypes + "; absent: all"},
+	{name: "subscription", kind: "integer", required: true, doc: "its number"},
+	{name: "service", kind: "string", doc: "only this service"},
+	{name: "stream", kind: "string", among: []string{"stdout", "stderr", "syslog"}, doc: "only this stream"},
+	{name: "since_ms", kind: "integer", doc: "ms since the epoch"},
+	{name: "until_ms", kind: "integer", doc: "ms since the epoch"},
+	{name: "contains", kind: "string", doc: "text that the line contains"},
+	{name: "lines", kind: "integer", preset: 100, doc: "the newest lines, at most this many"},
+	{key: "lines_10", name: "lines", kind: "integer", preset: 10, doc: "the newest lines, at most this many"},
+	{key: "lines_1000", name: "lines", kind: "integer", preset: 1000, doc: "the newest lines, at most this many"},
 }
 
-func boolParam(name, doc string) rpcParam {
-	return rpcParam{name: name, kind: "bool", preset: false, doc: doc}
+// rpcMethods is the list of all methods. A new one is a row here and nothing elsewhere but its handler.
+var rpcMethods = []rpcMethod{
+	{name: "rpc.discover", read: true, doc: "describes all methods as an OpenRPC document", result: document(nil), handle: doDiscover},
+	{name: "system.ping", read: true, doc: "answers when the server is alive", result: pingResult{}, handle: doPing},
+	{name: "system.info", read: true, doc: "what works here and what does not", result: infoResult{}, handle: doInfo},
+	{name: "system.shutdown", doc: "stops all services and ends the server; as PID 1 of a machine: powers off", result: okResult{}, handle: doPower},
+	{name: "system.reboot", doc: "reboots the machine", result: okResult{}, errors: "not_supported", handle: doPower},
+	{name: "system.poweroff", doc: "powers the machine off", result: okResult{}, errors: "not_supported", handle: doPower},
+	{name: "system.halt", doc: "halts the machine", result: okResult{}, errors: "not_supported", handle: doPower},
+	{name: "system.prepare_restart", doc: "saves the state and ends the server; the services go on", result: restartResult{}, errors: "shutting_down not_supported", handle: doPrepareRestart},
+	{name: "system.upgrade", waits: true, doc: "goes over to a new binary; the services go on", params: "binary", result: upgradeResult{},
+		errors: "shutting_down not_supported process_error invalid_state timeout", handle: doUpgrade},
+	{name: "debug.state", read: true, doc: "everything that the server knows", result: debugResult{}, handle: doDebugState},
+	{name: "debug.process_tree", read: true, doc: "all processes of all services", result: processResult{}, handle: doProcessTree},
+	{name: "boot.analyze", read: true, doc: "how long each service took to start, and the critical chain", params: "analysis", result: eitherOf{bootResult{}, textResult{}}, handle: doBootAnalyze},
+	{name: "events.subscribe", read: true, doc: "sends an `event` notification for each change from now on", params: "services types", result: subscribeResult{}, handle: doSubscribe},
+	{name: "events.unsubscribe", read: true, doc: "ends a subscription of events.subscribe or logs.follow on this connection", params: "subscription", result: okResult{}, handle: doUnsubscribe},
+
+	{name: "service.create", doc: "adds a new service, and starts it when its status says so", params: "config persist", result: putResult{}, errors: createErrors, handle: doCreate},
+	{name: "service.add", doc: "adds a new service, and starts it when its status says so", params: "config persist", result: putResult{}, errors: createErrors, handle: doCreate},
+	{name: "service.delete", waits: true, doc: "stops a service, waits until it is gone and deletes its file", params: "name force", result: okResult{}, errors: deleteErrors, handle: doDelete},
+	{name: "service.remove", waits: true, doc: "stops a service, waits until it is gone and deletes its file", params: "name force", result: okResult{}, errors: deleteErrors, handle: doDelete},
+	{name: "service.register", doc: "adds a new service and writes its file", params: "config", result: putResult{}, errors: createErrors, handle: doRegister},
+	{name: "service.monitor", doc: "adds a new service without a file", params: "config", result: putResult{}, errors: createErrors, handle: doMonitor},
+	{name: "service.set", doc: "adds or replaces a service and writes its file; if it runs it is restarted", params: "config", result: putResult{}, errors: setErrors, handle: doSet},
+	{name: "service.update", doc: "replaces a service, and its file if it has one; if it runs it is restarted", params: "config", result: putResult{}, errors: "service_not_found " + setErrors, handle: doUpdate},
+	{name: "service.get", read: true, doc: "the configuration of a service, defaults filled in", params: "name", result: configValue(nil), errors: "service_not_found", handle: doGet},
+	{name: "service.check", read: true, doc: "what service.set would say about a configuration; changes nothing", params: "config", result: checkResult{}, handle: doCheck},
+	{name: "service.reload", doc: "reads the directories again", params: "restart", result: reloadResult{}, errors: "shutting_down", handle: doReload},
+
+	{name: "service.list", read: true, doc: "the names of all services, sorted", result: []string(nil), handle: doList},
+	{name: "service.list_full", read: true, doc: "all services, sorted by name", result: fullList{}, handle: doListFull},
+	{name: "service.status", read: true, doc: "the state of a service", params: "name", result: serviceStatus{}, errors: "service_not_found", handle: doStatus},
+	{name: "service.status_full", read: true, doc: "the state of a service, with resources and what its file says", params: "name", result: serviceStatusFull{}, errors: "service_not_found", handle: doStatusFull},
+	{name: "service.stats", read: true, doc: "the resources of a service: of its main process, and of each of its descendants", params: "name", result: statsResult{}, errors: "service_not_found", handle: doStats},
+	{name: "service.children", read: true, doc: "the descendants of a service's main process", params: "name", result: []childProcess(nil), errors: "service_not_found", handle: doChildren},
+	{name: "service.is_running", read: true, doc: "whether a service is running", params: "name", result: false, errors: "service_not_found", handle: doIsRunning},
+	{name: "service.why", read: true, doc: "why a service is in its state, down to the root causes", params: "name", result: whyResult{}, errors: "service_not_found", handle: doWhy},
+	{name: "service.tree", read: true, doc: "what needs what", params: "root", result: treeResult{}, errors: "service_not_found", handle: doTree},
+	{name: "service.graph", read: true, doc: "the graph as a drawing for other programs", params: "drawing", result: textResult{}, handle: doGraph},
+
+	{name: "service.start", waits: true, doc: "wishes a service up; with wait: until it is running, exited or failed, or blocked until a person acts",
+		params: "name tree wait timeout_ms", result: stateResult{}, errors: actionErrors, handle: doStart},
+	{name: "service.stop", waits: true, doc: "stops a service, those that require it first", params: "name wait timeout_ms", result: stateResult{}, errors: actionErrors, handle: doStop},
+	{name: "service.restart", waits: true, doc: "stops and starts a service", params: "name wait timeout_ms", result: stateResult{}, errors: actionErrors, handle: doRestart},
+	{name: "service.kill", doc: "sends a signal to a service; the wish stays", params: "name signal", result: okResult{},
+		errors: "service_not_found service_is_down invalid_signal process_error", handle: doKill},
+	{name: "service.wait", read: true, waits: true, doc: "waits until a service is in a state; answers at once when it is blocked until a person acts",
+		params: "name state timeout_ms", result: waitResult{}, errors: "service_not_found timeout", handle: doWait},
+	{name: "service.start_all", doc: "starts all services of class user", result: bulkResult{}, errors: "shutting_down", handle: doStartAll},
+	{name: "service.stop_all", doc: "stops all services of class user", result: bulkResult{}, handle: doStopAll},
+	{name: "service.delete_all", waits: true, doc: "deletes all services of class user, and their files", result: bulkResult{}, errors: "shutting_down", handle: doDeleteAll},
+
+	{name: "logs.get", read: true, doc: "the newest lines of a service as texts", params: "name lines", result: []string(nil), errors: "service_not_found", handle: doLogsGet},
+	{name: "logs.tail", read: true, doc: "the newest lines of a service", params: "name lines", result: lineList{}, errors: "service_not_found", handle: doLogsTail},
+	{name: "logs.filter", read: true, doc: "the newest lines that match, of all services in the order of time",
+		params: "service stream since_ms until_ms contains lines_1000", result: lineList{}, errors: "service_not_found", handle: doLogsFilter},
+	{name: "logs.follow", read: true, doc: "sends the newest lines and then each new one as a `log` notification", params: "services stream lines_10", result: subscribeResult{}, handle: doLogsFollow},
+
+	{name: "xinet.create", doc: "adds a proxy", params: "proxy_config", result: okResult{}, errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.register", doc: "adds or replaces a proxy", params: "proxy_config", result: okResult{}, errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.delete", doc: "removes a proxy", params: "proxy", result: okResult{}, errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.unregister", doc: "removes a proxy", params: "proxy", result: okResult{}, errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.get", read: true, doc: "the configuration of a proxy", params: "proxy", result: document(nil), errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.list", read: true, doc: "the names of all proxies", result: []string(nil), errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.status", read: true, doc: "the state of a proxy", params: "proxy", result: xinetStatus{}, errors: xinetErrors, handle: doNotYet},
+	{name: "xinet.status_all", read: true, doc: "the state of all proxies", result: []xinetStatus(nil), errors: xinetErrors, handle: doNotYet},
 }
 
-func timeoutParam() rpcParam {
-	return rpcParam{name: "timeout_ms", kind: "integer", doc: "how long to wait; absent or 0: as long as it takes"}
-}
+// The errors of methods that are alike.
+const (
+	createErrors = "config_error already_exists dependency_error service_file_error shutting_down"
+	setErrors    = "config_error dependency_error service_file_error invalid_state shutting_down"
+	deleteErrors = "service_not_found dependency_error service_file_error invalid_state"
+	actionErrors = "service_not_found invalid_state shutting_down timeout"
+	xinetErrors  = "xinet_error not_supported"
+)
 
-func configParam() rpcParam {
-	return rpcParam{name: "config", kind: "config", required: true, doc: "the configuration, with the sections and keys of the TOML file"}
-}
-
-func linesParam(preset int) rpcParam {
-	return rpcParam{name: "lines", kind: "integer", preset: preset, doc: "the newest lines, at most this many"}
-}
-
-func streamParam() rpcParam {
-	return rpcParam{name: "stream", kind: "string", among: []string{"stdout", "stderr", "syslog"}, doc: "only this stream"}
-}
-
-func servicesParam() rpcParam {
-	return rpcParam{name: "services", kind: "strings", doc: "only these services; absent: all"}
-}
-
-// methodTable is the list of all methods. A new one is a row here and nothing elsewhere but its handler.
-func methodTable() []rpcMethod {
-	return slices.Concat(systemMethods(), configMethods(), serviceMethods(), actionMethods(), logMethods(), xinetMethods())
-}
-
-func systemMethods() []rpcMethod {
-	type ps = []rpcParam
-	gone := []string{"shutting_down"}
-	return []rpcMethod{
-		{name: "rpc.discover", read: true, doc: "describes all methods as an OpenRPC document", result: document{}, handle: doDiscover},
-		{name: "system.ping", read: true, doc: "answers when the server is alive", result: pingResult{}, handle: doPing},
-		{name: "system.info", read: true, doc: "what works here and what does not", result: infoResult{}, handle: doInfo},
-		{name: "system.shutdown", doc: "stops all services and ends the server; as PID 1 of a machine: powers off", result: okResult{}, handle: doPower("exit")},
-		{name: "system.reboot", doc: "reboots the machine", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("reboot")},
-		{name: "system.poweroff", doc: "powers the machine off", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("poweroff")},
-		{name: "system.halt", doc: "halts the machine", result: okResult{}, errors: []string{"not_supported"}, handle: doPower("halt")},
-		{name: "system.prepare_restart", doc: "saves the state and ends the server; the services go on", result: restartResult{}, errors: append(gone, "not_supported"), handle: doPrepareRestart},
-		{name: "system.upgrade", doc: "goes over to a new binary; the services go on", params: ps{{name: "binary", kind: "string", doc: "its path; absent: the server's own"}},
-			result: upgradeResult{}, waits: true, errors: append(gone, "not_supported", "process_error", "invalid_state", "timeout"), handle: doUpgrade},
-		{name: "debug.state", read: true, doc: "everything that the server knows", result: debugResult{}, handle: doDebugState},
-		{name: "debug.process_tree", read: true, doc: "all processes of all services", result: processResult{}, handle: doProcessTree},
-		{name: "boot.analyze", read: true, doc: "how long each service took to start, and the critical chain",
-			params: ps{{name: "format", kind: "string", preset: "json", among: []string{"json", "text"}, doc: "data, or a text for people"}},
-			result: eitherOf{bootResult{}, textResult{}}, handle: doBootAnalyze},
-		{name: "events.subscribe", read: true, doc: "sends an `event` notification for each change from now on",
-			params: ps{servicesParam(), {name: "types", kind: "strings", doc: "only events of these types: " + strings.Join(eventTypes, ", ") + "; absent: all"}},
-			result: subscribeResult{}, handle: doSubscribe},
-		{name: "events.unsubscribe", read: true, doc: "ends a subscription of events.subscribe or logs.follow on this connection",
-			params: ps{{name: "subscription", kind: "integer", required: true, doc: "its number"}}, result: okResult{}, handle: doUnsubscribe},
+// resolve finds what params names.
+func (m *rpcMethod) resolve() {
+	for key := range strings.FieldsSeq(m.params) {
+		i := slices.IndexFunc(rpcParams, func(p rpcParam) bool { return p.key == key || p.key == "" && p.name == key })
+		m.takes = append(m.takes, &rpcParams[i])
 	}
-}
-
-func configMethods() []rpcMethod {
-	type ps = []rpcParam
-	persist := rpcParam{name: "persist", kind: "bool", preset: false, doc: "also write its file, so that it is there after the next start of the server"}
-	create := []string{"config_error", "already_exists", "dependency_error", "service_file_error", "shutting_down"}
-	set := []string{"config_error", "dependency_error", "service_file_error", "invalid_state", "shutting_down"}
-	remove := []string{"service_not_found", "dependency_error", "service_file_error", "invalid_state"}
-	var rows []rpcMethod
-	for _, name := range []string{"service.create", "service.add"} {
-		rows = append(rows, rpcMethod{name: name, doc: "adds a new service, and starts it when its status says so", params: ps{configParam(), persist}, result: putResult{}, errors: create, handle: doCreate})
-	}
-	for _, name := range []string{"service.delete", "service.remove"} {
-		rows = append(rows, rpcMethod{name: name, waits: true, doc: "stops a service, waits until it is gone and deletes its file",
-			params: ps{nameParam(), boolParam("force", "also when others require it")}, result: okResult{}, errors: remove, handle: doDelete})
-	}
-	return append(rows,
-		rpcMethod{name: "service.register", doc: "adds a new service and writes its file", params: ps{configParam()}, result: putResult{}, errors: create, handle: doRegister},
-		rpcMethod{name: "service.monitor", doc: "adds a new service without a file", params: ps{configParam()}, result: putResult{}, errors: create, handle: doMonitor},
-		rpcMethod{name: "service.set", doc: "adds or replaces a service and writes its file; if it runs it is restarted", params: ps{configParam()}, result: putResult{}, errors: set, handle: doSet},
-		rpcMethod{name: "service.update", doc: "replaces a service, and its file if it has one; if it runs it is restarted", params: ps{configParam()}, result: putResult{},
-			errors: append([]string{"service_not_found"}, set...), handle: doUpdate},
-		rpcMethod{name: "service.get", read: true, doc: "the configuration of a service, defaults filled in", params: ps{nameParam()}, result: configValue{}, errors: []string{"service_not_found"}, handle: doGet},
-		rpcMethod{name: "service.check", read: true, doc: "what service.set would say about a configuration; changes nothing", params: ps{configParam()}, result: checkResult{}, handle: doCheck},
-		rpcMethod{name: "service.reload", doc: "reads the directories again", params: ps{boolParam("restart", "restart the services whose configuration changed")}, result: reloadResult{},
-			errors: []string{"shutting_down"}, handle: doReload},
-	)
-}
-
-func serviceMethods() []rpcMethod {
-	type ps = []rpcParam
-	unknown := []string{"service_not_found"}
-	return []rpcMethod{
-		{name: "service.list", read: true, doc: "the names of all services, sorted", result: []string{}, handle: doList},
-		{name: "service.list_full", read: true, doc: "all services, sorted by name", result: fullList{}, handle: doListFull},
-		{name: "service.status", read: true, doc: "the state of a service", params: ps{nameParam()}, result: serviceStatus{}, errors: unknown, handle: doStatus},
-		{name: "service.status_full", read: true, doc: "the state of a service, with resources and what its file says", params: ps{nameParam()}, result: serviceStatusFull{}, errors: unknown, handle: doStatusFull},
-		{name: "service.stats", read: true, doc: "the resources of a service: of its main process, and of each of its descendants", params: ps{nameParam()}, result: statsResult{}, errors: unknown, handle: doStats},
-		{name: "service.children", read: true, doc: "the descendants of a service's main process", params: ps{nameParam()}, result: []childProcess{}, errors: unknown, handle: doChildren},
-		{name: "service.is_running", read: true, doc: "whether a service is running", params: ps{nameParam()}, result: false, errors: unknown, handle: doIsRunning},
-		{name: "service.why", read: true, doc: "why a service is in its state, down to the root causes", params: ps{nameParam()}, result: whyResult{}, errors: unknown, handle: doWhy},
-		{name: "service.tree", read: true, doc: "what needs what", params: ps{{name: "name", kind: "string", doc: "the unit to begin with; absent: all"}}, result: treeResult{}, errors: unknown, handle: doTree},
-		{name: "service.graph", read: true, doc: "the graph as a drawing for other programs",
-			params: ps{{name: "format", kind: "string", preset: "dot", among: []string{"dot", "mermaid", "json"}, doc: "the language of the drawing"}}, result: textResult{}, handle: doGraph},
-	}
-}
-
-func actionMethods() []rpcMethod {
-	type ps = []rpcParam
-	action := []string{"service_not_found", "invalid_state", "shutting_down", "timeout"}
-	wait := boolParam("wait", "answer when it is done, not at once")
-	return []rpcMethod{
-		{name: "service.start", waits: true, doc: "wishes a service up; with wait: until it is running, exited or failed, or blocked until a person acts",
-			params: ps{nameParam(), boolParam("tree", "also what it requires and wants"), wait, timeoutParam()}, result: stateResult{}, errors: action, handle: doStart},
-		{name: "service.stop", waits: true, doc: "stops a service, those that require it first", params: ps{nameParam(), wait, timeoutParam()}, result: stateResult{}, errors: action, handle: doStop},
-		{name: "service.restart", waits: true, doc: "stops and starts a service", params: ps{nameParam(), wait, timeoutParam()}, result: stateResult{}, errors: action, handle: doRestart},
-		{name: "service.kill", doc: "sends a signal to a service; the wish stays",
-			params: ps{nameParam(), {name: "signal", kind: "signal", preset: "SIGTERM", doc: "name, with or without SIG, or number"}}, result: okResult{},
-			errors: []string{"service_not_found", "service_is_down", "invalid_signal", "process_error"}, handle: doKill},
-		{name: "service.wait", read: true, waits: true, doc: "waits until a service is in a state; answers at once when it is blocked until a person acts",
-			params: ps{nameParam(), stateParam, timeoutParam()}, result: waitResult{}, errors: []string{"service_not_found", "timeout"}, handle: doWait},
-		{name: "service.start_all", doc: "starts all services of class user", result: bulkResult{}, errors: []string{"shutting_down"}, handle: doStartAll},
-		{name: "service.stop_all", doc: "stops all services of class user", result: bulkResult{}, handle: doStopAll},
-		{name: "service.delete_all", waits: true, doc: "deletes all services of class user, and their files", result: bulkResult{}, errors: []string{"shutting_down"}, handle: doDeleteAll},
-	}
-}
-
-func logMethods() []rpcMethod {
-	type ps = []rpcParam
-	unknown := []string{"service_not_found"}
-	return []rpcMethod{
-		{name: "logs.get", read: true, doc: "the newest lines of a service as texts", params: ps{nameParam(), linesParam(100)}, result: []string{}, errors: unknown, handle: doLogsGet},
-		{name: "logs.tail", read: true, doc: "the newest lines of a service", params: ps{nameParam(), linesParam(100)}, result: lineList{}, errors: unknown, handle: doLogsTail},
-		{name: "logs.filter", read: true, doc: "the newest lines that match, of all services in the order of time",
-			params: ps{{name: "service", kind: "string", doc: "only this service"}, streamParam(), {name: "since_ms", kind: "integer", doc: "ms since the epoch"},
-				{name: "until_ms", kind: "integer", doc: "ms since the epoch"}, {name: "contains", kind: "string", doc: "text that the line contains"}, linesParam(1000)},
-			result: lineList{}, errors: unknown, handle: doLogsFilter},
-		{name: "logs.follow", read: true, doc: "sends the newest lines and then each new one as a `log` notification",
-			params: ps{servicesParam(), streamParam(), linesParam(10)}, result: subscribeResult{}, handle: doLogsFollow},
-	}
-}
-
-func xinetMethods() []rpcMethod {
-	type ps = []rpcParam
-	errs := []string{"xinet_error", "not_supported"}
-	proxy := rpcParam{name: "name", kind: "string", required: true, doc: "the proxy"}
-	given := rpcParam{name: "config", kind: "config", required: true, doc: "the proxy, as in the file"}
-	rows := []rpcMethod{
-		{name: "xinet.create", doc: "adds a proxy", params: ps{given}, result: okResult{}},
-		{name: "xinet.register", doc: "adds or replaces a proxy", params: ps{given}, result: okResult{}},
-		{name: "xinet.delete", doc: "removes a proxy", params: ps{proxy}, result: okResult{}},
-		{name: "xinet.unregister", doc: "removes a proxy", params: ps{proxy}, result: okResult{}},
-		{name: "xinet.get", read: true, doc: "the configuration of a proxy", params: ps{proxy}, result: document{}},
-		{name: "xinet.list", read: true, doc: "the names of all proxies", result: []string{}},
-		{name: "xinet.status", read: true, doc: "the state of a proxy", params: ps{proxy}, result: xinetStatus{}},
-		{name: "xinet.status_all", read: true, doc: "the state of all proxies", result: []xinetStatus{}},
-	}
-	for i := range rows {
-		rows[i].errors, rows[i].handle = errs, doNotYet
-	}
-	return rows
 }
 
 // signature shows the parameters for people.
 func (m *rpcMethod) signature() string {
-	if len(m.params) == 0 {
+	if len(m.takes) == 0 {
 		return "no parameters"
 	}
 	var words []string
-	for _, p := range m.params {
+	for _, p := range m.takes {
+		word := p.name
 		if !p.required {
-			p.name += "?"
+			word += "?"
 		}
-		words = append(words, p.name)
+		words = append(words, word)
 	}
 	return strings.Join(words, ", ")
 }
 
 // --- OpenRPC ---
 
-// openRPC describes the table as an OpenRPC 1.3 document (https://spec.open-rpc.org). Schemas are JSON Schema draft 07.
-func openRPC(table []rpcMethod, socket string) document {
+// openRPC describes all methods as an OpenRPC 1.3 document (https://spec.open-rpc.org). Schemas are JSON Schema draft 07.
+func (r *rpcServer) openRPC(socket string) document {
 	shared := document{"Config": configSchema()}
 	var methods []any
-	for i := range table {
-		methods = append(methods, describeMethod(&table[i], shared))
+	for _, name := range r.names {
+		methods = append(methods, describeMethod(r.byName[name], shared))
 	}
 	return document{
 		"openrpc": "1.3.2",
@@ -2510,16 +2468,15 @@ func openRPC(table []rpcMethod, socket string) document {
 
 func describeMethod(m *rpcMethod, shared document) document {
 	params := []any{}
-	for i := range m.params {
-		p := &m.params[i]
+	for _, p := range m.takes {
 		params = append(params, document{"name": p.name, "description": p.doc, "required": p.required, "schema": p.schema()})
 	}
-	kinds := m.errors
-	if len(m.params) > 0 {
-		kinds = append([]string{"invalid_params"}, kinds...)
+	kinds := strings.Fields(m.errors)
+	if len(m.takes) > 0 {
+		kinds = append(kinds, "invalid_params")
 	}
 	if !m.read {
-		kinds = append([]string{"permission_denied"}, kinds...)
+		kinds = append(kinds, "permission_denied")
 	}
 	errs := []any{}
 	for _, k := range rpcKinds {
@@ -2548,7 +2505,7 @@ func (p *rpcParam) schema() document {
 	case "signal":
 		d["type"] = []string{"string", "integer"}
 	case "config":
-		if p.doc == configParam().doc {
+		if p.key == "" {
 			return document{"$ref": "#/components/schemas/Config"}
 		}
 		d["type"] = "object"
@@ -2755,7 +2712,7 @@ func noService(g *graph, name string) error {
 // --- system ---
 
 func doDiscover(q *rpcCall) (any, error) {
-	return openRPC(methodTable(), q.core().info().Socket), nil
+	return q.server().openRPC(q.core().info().Socket), nil
 }
 
 func doPing(q *rpcCall) (any, error) {
@@ -2771,20 +2728,18 @@ func doInfo(q *rpcCall) (any, error) {
 }
 
 // doPower is system.shutdown and its sisters: as PID 1 of a machine it does as named, in a container it ends the container, standalone only shutdown works.
-func doPower(kind string) func(q *rpcCall) (any, error) {
-	return func(q *rpcCall) (any, error) {
-		do := kind
-		switch mode := q.core().info().Mode; {
-		case mode == "standalone" && kind != "exit":
-			return nil, rpcFail("not_supported", "cannot %s: this server is not PID 1; system.shutdown ends it", kind)
-		case mode == "container":
-			do = "exit"
-		case mode == "system" && kind == "exit":
-			do = "poweroff"
-		}
-		_, err := q.ask(event{kind: eventShutdown, power: do})
-		return okResult{true}, err
+func doPower(q *rpcCall) (any, error) {
+	do := strings.TrimPrefix(q.row.name, "system.")
+	switch mode := q.core().info().Mode; {
+	case mode == "standalone" && do != "shutdown":
+		return nil, rpcFail("not_supported", "cannot %s: this server is not PID 1; system.shutdown ends it", do)
+	case mode == "system" && do == "shutdown":
+		do = "poweroff"
+	case mode != "system":
+		do = "exit"
 	}
+	_, err := q.ask(event{kind: eventShutdown, power: do})
+	return okResult{true}, err
 }
 
 // doPrepareRestart answers first: the connection is gone with the server.
@@ -3335,13 +3290,13 @@ func doLogsFollow(q *rpcCall) (any, error) {
 func doSubscribe(q *rpcCall) (any, error) {
 	types := q.list("types")
 	for _, t := range types {
-		if slices.Contains(eventTypes, t) {
+		if slices.Contains(strings.Split(eventTypes, ", "), t) {
 			continue
 		}
-		if near := nearest(t, eventTypes); near != "" {
+		if near := nearest(t, strings.Split(eventTypes, ", ")); near != "" {
 			return nil, q.wrong("types", "%s is no type of event; did you mean %s?", shortened(t), near)
 		}
-		return nil, q.wrong("types", "%s is no type of event; there are %s", shortened(t), strings.Join(eventTypes, ", "))
+		return nil, q.wrong("types", "%s is no type of event; there are %s", shortened(t), eventTypes)
 	}
 	f := q.core().moves.subscribe(q.list("services"), types)
 	return q.feed(f.wake, f.take, f.close)
@@ -3561,7 +3516,7 @@ func (r *bootResult) text() string {
 // --- events: fans the changes of services out to subscribers. Who tells never waits: a subscriber that is slow loses the oldest, and is told how many.
 
 // eventTypes are the types of events: a change of state, a new or changed configuration, a service that is gone.
-var eventTypes = []string{"state", "config", "removed"}
+const eventTypes = "state, config, removed"
 
 // serviceEvent is the params of an `event` notification. From, To and Reason belong to type state.
 type serviceEvent struct {

@@ -455,7 +455,7 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	c := newTestDoor(t).dialReader(t)
-	table := methodTable()
+	table := rpcMethods
 	for i := range table {
 		if m := &table[i]; !m.read {
 			if _, fail := c.try(m.name, `{}`); fail == nil || fail.Code != -32013 {
@@ -729,7 +729,7 @@ func FuzzFrames(f *testing.F) {
 
 // FuzzParams: every method answers any params exactly once.
 func FuzzParams(f *testing.F) {
-	table := methodTable()
+	table := rpcMethods
 	for i := range table {
 		for _, p := range []string{"[]", "{}", `["web"]`, `{"name":"web","wait":true,"timeout_ms":1}`, `[{"service":{"name":"web","exec":"x","status":"stop"}}]`, `[1,null,"x",[],{},true,5]`} {
 			f.Add(i, p)
