@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode/utf8"
 )
@@ -301,6 +302,8 @@ type logHub struct {
 	drainSC *scratch
 
 	scratches chan *scratch
+
+	syslogging mutex // held from the look at a message until it is out of the socket
 }
 
 // newLogHub makes an empty hub whose console copies go to the descriptor console.
@@ -438,6 +441,64 @@ func (h *logHub) add(name, stream, text string) {
 	if sinks := s.sinks.Load(); sinks.file != nil && !isLineFormat(sinks.def.Format) {
 		sinks.file.enqueue(data)
 	}
+}
+
+// syslogWait is how long a message may wait for the file that it goes into, before the next one is looked at.
+const syslogWait = 100 * time.Millisecond
+
+// serveSyslog reads the socket of syslog(3) for ever; owner names the service of a process. A message leaves the socket when it has been
+// written: a successor of ours, which gets the same socket, finds what we had not done.
+func (h *logHub) serveSyslog(fd int, owner func(pid int) string) error {
+	file := os.NewFile(uintptr(fd), "syslog")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for buf := make([]byte, 2<<10); ; {
+		var n, pid int
+		var failed error
+		if err := raw.Read(func(fd uintptr) bool {
+			n, pid, failed = sysPeekMessage(int(fd), buf)
+			return failed != syscall.EAGAIN
+		}); err != nil || failed != nil {
+			return errors.Join(err, failed)
+		}
+		if n > len(buf) {
+			buf = make([]byte, n)
+			continue
+		}
+		name := owner(pid)
+		if name == "" {
+			name = syslogName
+		}
+		h.syslogging.Lock()
+		h.add(name, "syslog", syslogText(buf[:n]))
+		if f := h.service(name).sinks.Load().file; f != nil {
+			f.flush(syslogWait)
+		}
+		sysDropMessage(fd)
+		h.syslogging.Unlock()
+	}
+}
+
+// syslogName is where messages go whose sender belongs to no service.
+const syslogName = "syslog"
+
+// syslogText is a message of syslog(3) without its priority and time, which each line has of its own: <13>Nov  5 20:00:01 tag[77]: text
+// (RFC 3164, as the C libraries send it). What looks otherwise stays as it is.
+func syslogText(b []byte) string {
+	text := strings.TrimRight(string(b), "\x00\n")
+	rest := text
+	if pri, after, found := strings.Cut(text, ">"); found && len(pri) > 1 && len(pri) <= 4 && pri[0] == '<' && strings.Trim(pri[1:], "0123456789") == "" {
+		rest = after
+	}
+	if len(rest) >= 16 && rest[3] == ' ' && rest[6] == ' ' && rest[9] == ':' && rest[12] == ':' && rest[15] == ' ' {
+		return rest[16:]
+	}
+	if strings.HasPrefix(rest, "1 ") { // RFC 5424
+		return text
+	}
+	return rest
 }
 
 // lines returns the newest k lines of the service.
@@ -768,6 +829,7 @@ func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
 
 // freeze keeps the reader off all pipes until thaw; what is being read is finished.
 func (h *logHub) freeze() {
+	h.syslogging.Lock()
 	h.mu.Lock()
 	h.frozen = slices.DeleteFunc(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
 	h.mu.Unlock()
@@ -786,6 +848,7 @@ func (h *logHub) thaw() {
 		p.mu.Unlock()
 	}
 	h.frozen = nil
+	h.syslogging.Unlock()
 }
 
 // names lists the services that have lines, sorted.

@@ -44,6 +44,8 @@ func enterMain(words []string) {
 			root = arg
 			must("bind", unix.Mount(root, root, "", unix.MS_BIND, ""))
 			must("chdir", os.Chdir(root))
+		case "dev":
+			must("/dev", privateDev())
 		case "proc":
 			must("proc", unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""))
 		case "ro":
@@ -68,6 +70,39 @@ func enterMain(words []string) {
 			must("exec "+argv[0], unix.Exec(argv[0], argv, os.Environ()))
 		}
 	}
+}
+
+// privateDev puts a /dev of our own, in memory, in the place of the machine's, which is one for all namespaces.
+func privateDev() error {
+	dir, err := os.MkdirTemp("", "zinit-dev-")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("dev", dir, "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty", "ptmx", "console", "pts", "shm"} {
+		var st unix.Stat_t
+		if unix.Stat("/dev/"+name, &st) != nil {
+			continue
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			err = os.Mkdir(dir+"/"+name, 0o755)
+		} else {
+			err = os.WriteFile(dir+"/"+name, nil, 0o600)
+		}
+		if err == nil {
+			err = unix.Mount("/dev/"+name, dir+"/"+name, "", unix.MS_BIND, "")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := unix.Mount(dir, "/dev", "", unix.MS_MOVE, ""); err != nil {
+		return err
+	}
+	_ = os.Symlink("/proc/self/fd", "/dev/fd")
+	return os.Remove(dir)
 }
 
 func init() {
@@ -157,7 +192,10 @@ func startInit(t *testing.T, services map[string]string, o boxOptions) *box {
 		}
 		argv = []string{"/zinit", "init", "--config-dir", "/services"}
 		o.enter = append([]string{"root=" + dir}, o.enter...)
-	} else if !o.notOne {
+	} else {
+		o.enter = append([]string{"dev"}, o.enter...)
+	}
+	if !o.empty && !o.notOne {
 		o.enter = append([]string{"proc"}, o.enter...)
 	}
 	if !o.system {
@@ -172,18 +210,13 @@ func startInit(t *testing.T, services map[string]string, o boxOptions) *box {
 		t.Fatal(err)
 	}
 	b.out = out
-	if o.notOne {
-		b.cmd = exec.Command(argv[0], argv[1:]...)
-	} else {
-		b.cmd = exec.Command("/proc/self/exe", append(append([]string{"@pid1"}, o.enter...), append([]string{"--"}, argv...)...)...)
-		b.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC}
-		if o.empty { // abstract sockets belong to the network
-			b.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
-			o.enter = slices.Clone(o.enter)
-		}
+	b.cmd = exec.Command("/proc/self/exe", append(append([]string{"@pid1"}, o.enter...), append([]string{"--"}, argv...)...)...)
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if !o.notOne {
+		b.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC
 	}
-	if b.cmd.SysProcAttr == nil {
-		b.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if o.empty { // abstract sockets belong to the network
+		b.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
 	}
 	b.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // a test that is killed leaves no box behind
 	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Stdin = out, out, o.stdin
@@ -776,6 +809,97 @@ func TestRow16_CommandHasTheTerminal(t *testing.T) {
 	}
 }
 
+// --- /dev/log
+
+// loggedLines are the lines of a service.
+func (s *server) loggedLines(service string) (lines []logLine) {
+	s.t.Helper()
+	out, code := s.zinit("call", "logs.filter", `{"service": "`+service+`", "lines": 100000}`)
+	if err := json.Unmarshal([]byte(out), &lines); err != nil || code != 0 {
+		s.t.Fatalf("logs.filter: %d %v\n%s", code, err, out)
+	}
+	return lines
+}
+
+// TestSyslog: a message goes to the log of the service whose process sent it, whatever that process is to it; else to syslog.
+func TestSyslog(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{
+		"main":  service(t, "syslog=main[7]:here print=end block", "[logging]\nformat = \"time\"\nfile = \""+dir+"/main.log\""),
+		"child": service(t, "daemon=syslog=child:here,sleep=300 print=end block"),
+		"away":  service(t, "daemon=setsid,syslog=away:here,sleep=300 print=end block"),
+		"odd":   service(t, "rawlog=<999999>what rawlog=<34>1-5424 rawlog= rawlog=<13>no-time print=end block"),
+	}, boxOptions{}).up()
+	for name, want := range map[string][]string{"main": {"main[7]:here"}, "child": {"child:here"}, "away": {"away:here"}, "odd": {"<999999>what", "1-5424", "", "no-time"}} {
+		var got []string
+		within(t, 10*time.Second, name+" has its messages", func() bool {
+			got = nil
+			for _, l := range b.loggedLines(name) {
+				if l.Stream == "syslog" {
+					got = append(got, l.Text)
+				}
+			}
+			return len(got) >= len(want)
+		})
+		if !slices.Equal(got[:len(want)], want) {
+			t.Errorf("%s has %q, not %q", name, got, want)
+		}
+	}
+	b.says("\nchild | child:here\n")
+	within(t, 10*time.Second, "the file has it", func() bool {
+		text, _ := os.ReadFile(dir + "/main.log")
+		return strings.Contains(string(text), "Z syslog main[7]:here\n")
+	})
+	// What belongs to no service.
+	stranger := exec.Command("nsenter", "-t", strconv.Itoa(b.cmd.Process.Pid), "-m", "-p", actorBinary(t), "syslog=stranger:here")
+	needs(t, "nsenter")
+	if out, err := stranger.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	within(t, 10*time.Second, "syslog has it", func() bool {
+		all := b.loggedLines("syslog")
+		return len(all) == 1 && all[0].Text == "stranger:here" && all[0].Stream == "syslog"
+	})
+	if out := b.ok("logs", "syslog"); !strings.Contains(out, "stranger:here") {
+		t.Errorf("zinit logs syslog: %s", out)
+	}
+}
+
+// TestSyslogSurvives: what is sent while there is no server waits for the next one, and nothing is lost, nor held up for longer than that takes.
+func TestSyslogSurvives(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	b := startInit(t, map[string]string{"talker": service(t, "syslogs=3000:700 touch="+dir+"/done block", "[logging]\nconsole = false\nfile = \""+dir+"/log\"")}, boxOptions{}).up()
+	kills := 0
+	for began := time.Now(); time.Since(began) < 20*time.Second; kills++ {
+		if _, err := os.Stat(dir + "/done"); err == nil {
+			break
+		}
+		old := b.newServer(0)
+		<-time.After(time.Duration(rand.IntN(200)) * time.Millisecond)
+		if kills%4 == 3 {
+			b.signal(sigUsr1)
+		} else {
+			_ = syscall.Kill(old, syscall.SIGKILL)
+		}
+		b.newServer(old)
+	}
+	b.up()
+	var got []string
+	within(t, 10*time.Second, "the last message is in the file", func() bool {
+		got = lines(dir + "/log")
+		return len(got) > 0 && got[len(got)-1] == "3000"
+	})
+	if twice := len(got) - 3000; twice < 0 || twice > kills {
+		t.Errorf("3000 messages were sent, %d are in the file", len(got))
+	}
+	if got = slices.Compact(got); len(got) != 3000 {
+		t.Errorf("%d of 3000 messages are in the file", len(got))
+	}
+	t.Logf("%d servers died", kills)
+}
+
 // --- servers that hang, fail, or lose their keeper
 
 func TestHungServerIsReplaced(t *testing.T) {
@@ -841,8 +965,9 @@ func TestParentSignal(t *testing.T) {
 	if err := os.Mkdir(dir+"/services", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	parent := exec.Command("sh", "-c", `"$@" & wait`, "sh", zinitBinary(t), "init", "-c", "-p", "SIGUSR1", "--socket", dir+"/s", "--config-dir", dir+"/services", "--",
+	parent := exec.Command("/proc/self/exe", "@pid1", "dev", "--", "/bin/sh", "-c", `"$@" & wait`, "sh", zinitBinary(t), "init", "-c", "-p", "SIGUSR1", "--socket", dir+"/s", "--config-dir", dir+"/services", "--",
 		actorBinary(t), "sign=10:"+dir+"/got", "touch="+dir+"/ready", "block")
+	parent.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}

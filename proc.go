@@ -360,6 +360,60 @@ func (t *procs) has(pid int) bool {
 	return t.live[pid] != nil && t.live[pid].name != ""
 }
 
+// owner names the service that a process belongs to, "" if none: by its pid, session and group, by those of its ancestors, and by the
+// invocation id in its environment. Only the last two need /proc. What has just been started may not be in the table yet: it is waited for a little.
+func (t *procs) owner(pid int) string {
+	for i := 0; ; i++ {
+		t.mu.Lock()
+		starting := t.inflight > 0
+		t.mu.Unlock()
+		if name := t.ownerNow(pid); name != "" || !starting || i == 20 {
+			return name
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (t *procs) ownerNow(pid int) string {
+	for p, depth := pid, 0; p > 1 && p != t.root && depth < 64; depth++ {
+		if name := t.service(p, sysSession(p), sysGroup(p)); name != "" {
+			return name
+		}
+		st, err := readStat(p)
+		if err != nil {
+			return ""
+		}
+		p = st.PPID
+	}
+	env, _ := foreignMemory(pid, sysEnviron)
+	id := envValue(env, "ZINIT_INVOCATION_ID")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.live {
+		if id != "" && p.invocation == id {
+			return p.name
+		}
+	}
+	return ""
+}
+
+// service names the first service whose main process has one of these numbers.
+func (t *procs) service(pids ...int) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, pid := range pids {
+		if p := t.live[pid]; p != nil && p.name != "" {
+			return p.name
+		}
+		for _, p := range t.pending { // its end is being told
+			if p.pid == pid && p.name != "" {
+				return p.name
+			}
+		}
+	}
+	return ""
+}
+
 // orphaned is told that our parent, which reaped and reported, has died: from now on an end is seen by the pidfd, and its status by nobody.
 func (t *procs) orphaned() {
 	t.mu.Lock()

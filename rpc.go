@@ -2723,8 +2723,8 @@ func doPing(q *rpcCall) (any, error) {
 func doInfo(q *rpcCall) (any, error) {
 	i := q.core().info()
 	return infoResult{Version: i.Version, Mode: i.Mode, PID: i.PID, StartedMS: i.Started.UnixMilli(), ConfigDirs: i.ConfigDirs,
-		Socket: i.Socket, Kernel: kernelName(), Cgroup: "none", Degraded: []string{
-			"cgroups are not used: what leaves its session, wipes its environment and loses its parent in an unexpected death is not found"}}, nil
+		Socket: i.Socket, Kernel: kernelName(), Cgroup: "none", Degraded: append([]string{
+			"cgroups are not used: what leaves its session, wipes its environment and loses its parent in an unexpected death is not found"}, i.Degraded...)}, nil
 }
 
 // doPower is system.shutdown and its sisters: as PID 1 of a machine it does as named, in a container it ends the container, standalone only shutdown works.

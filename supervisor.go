@@ -56,6 +56,8 @@ type supervisor struct {
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
+	syslog      int      // the socket of syslog(3); 0: none
+	degraded    []string // what does not work here, and what that means
 }
 
 // life is one start of a service: its process and the pipes of its output.
@@ -446,10 +448,11 @@ type serverInfo struct {
 	ConfigDirs []string
 	SystemDir  string
 	Socket     string
+	Degraded   []string
 }
 
 func (s *supervisor) info() serverInfo {
-	return serverInfo{version, s.mode, os.Getpid(), s.begun, s.opts.configDirs, s.opts.systemDir, s.opts.socket}
+	return serverInfo{version, s.mode, os.Getpid(), s.begun, s.opts.configDirs, s.opts.systemDir, s.opts.socket, s.degraded}
 }
 
 // load reads the directories; the result goes to eventReload.
@@ -534,6 +537,7 @@ func serverMain(opts serverOptions) int {
 	background("supervisor", func() { s.run(nil) })
 	background("hands", s.work)
 	s.procs.run()
+	s.serveSyslog()
 	loaded := s.begin(st, h)
 	var r *rpcServer
 	if door != nil {
@@ -585,6 +589,9 @@ func (s *supervisor) open() (*rpcListener, error) {
 		door, err := listenRPC(o)
 		if err == nil {
 			s.opts.socket = p
+			if firstErr != nil {
+				s.degraded = append(s.degraded, fmt.Sprintf("the socket is %s (%v)", p, firstErr))
+			}
 			return door, nil
 		}
 		if firstErr == nil {
@@ -601,6 +608,9 @@ func (s *supervisor) open() (*rpcListener, error) {
 // inherit takes over what an earlier server left: from the keeper, or from the files beside the socket. A nil state is a fresh start.
 func (s *supervisor) inherit() (*savedState, handed, error) {
 	s.bootID = sysBootID()
+	if _, err := readStat(os.Getpid()); err != nil {
+		s.degraded = append(s.degraded, "there is no /proc: CPU and memory of services are unknown, and what leaves the process group of a service is not found")
+	}
 	if !s.opts.keeper {
 		st := s.keepState()
 		h := handed{}
@@ -636,6 +646,8 @@ func (s *supervisor) inherit() (*savedState, handed, error) {
 	s.takeRings(h.store[ringsKey])
 	delete(h.store, ringsKey)
 	s.keeper.send(packet{op: opDrop, text: ringsKey})
+	s.openSyslog(h.store[syslogKey])
+	delete(h.store, syslogKey)
 	if st == nil {
 		for key, fds := range h.store {
 			closeAll(fds)
@@ -653,6 +665,46 @@ const (
 	keeperLink  = 3
 	keeperState = 4
 )
+
+// syslogKey names the socket of syslog(3) in the keeper's store.
+const syslogKey, syslogPath = "syslog", "/dev/log"
+
+// openSyslog takes the socket over from the last server, or makes it where nobody else has one.
+func (s *supervisor) openSyslog(fds []int) {
+	if len(fds) == 1 {
+		s.syslog = fds[0]
+		return
+	}
+	if s.mode == "system" { // so many messages may wait while a server is replaced; the kernel's 10 are few
+		_ = os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("512"), 0)
+	}
+	fd, err := sysListenSyslog(syslogPath)
+	if err == nil {
+		s.syslog = fd
+		s.keeper.sendNow(packet{op: opStore, text: syslogKey, fds: []int{fd}}, linkTime)
+		return
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		s.degraded = append(s.degraded, fmt.Sprintf("%s is not served (%v): messages of syslog(3) are lost", syslogPath, err))
+	}
+}
+
+// serveSyslog reads it from when it is known which service has which process.
+func (s *supervisor) serveSyslog() {
+	if s.syslog == 0 {
+		return
+	}
+	s.view(func(g *graph, _ time.Time) {
+		if g.units[syslogName] == nil {
+			s.logs.configure(syslogName, newConfig().Logging, s.mode == "container")
+		}
+	})
+	background("syslog", func() {
+		if err := s.logs.serveSyslog(s.syslog, s.procs.owner); err != nil {
+			logf(logError, "cannot read %s any more: %v", syslogPath, err)
+		}
+	})
+}
 
 // takeRings takes the log lines of the last server: from the keeper, or from the image that executed us.
 func (s *supervisor) takeRings(fds []int) {

@@ -201,6 +201,59 @@ func acceptNow(listener int) (fd int, err error) {
 	return fd, err
 }
 
+// sysListenSyslog makes the socket of syslog(3), open to all, which tells who sends. One that nobody listens on any more is replaced.
+func sysListenSyslog(path string) (int, error) {
+	fd, err := newSocket(unix.AF_UNIX, unix.SOCK_DGRAM)
+	if err != nil {
+		return -1, err
+	}
+	addr := &unix.SockaddrUnix{Name: path}
+	err = unix.Bind(fd, addr)
+	var st unix.Stat_t
+	if err == unix.EADDRINUSE && unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && unix.Connect(fd, addr) == unix.ECONNREFUSED {
+		_ = unix.Unlink(path)
+		err = unix.Bind(fd, addr)
+	}
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	}
+	if err == nil {
+		err = unix.Chmod(path, 0o666)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sysPeekMessage copies the next datagram, which stays, and says how long it is and which process sent it (0: one that we cannot see).
+func sysPeekMessage(fd int, buf []byte) (n, pid int, err error) {
+	var oob [64]byte
+	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return 0, 0, err
+	}
+	msgs, _ := unix.ParseSocketControlMessage(oob[:oobn])
+	for i := range msgs {
+		if cred, err := unix.ParseUnixCredentials(&msgs[i]); err == nil {
+			pid = int(cred.Pid)
+		} else if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+			closeFDs(fds)
+		}
+	}
+	return n, pid, nil
+}
+
+// sysDropMessage takes the next datagram away.
+func sysDropMessage(fd int) { _, _, _ = unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT) }
+
+func closeFDs(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
 // zoneIndex is the number of a network interface (SIOCGIFINDEX of netdevice(7)), or a number as it stands.
 func zoneIndex(zone string) (uint32, error) {
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
@@ -506,10 +559,11 @@ func sysKillOne(k kin, sig int) error {
 }
 
 // sysLeads says whether a process leads a session.
-func sysLeads(pid int) bool {
-	sid, err := unix.Getsid(pid)
-	return err == nil && sid == pid
-}
+func sysLeads(pid int) bool { return sysSession(pid) == pid }
+
+// sysSession and sysGroup ask for the session and the process group of a process, without /proc; 0: there is no such process.
+func sysSession(pid int) int { sid, _ := unix.Getsid(pid); return max(sid, 0) }
+func sysGroup(pid int) int   { pgid, _ := unix.Getpgid(pid); return max(pgid, 0) }
 
 // sysPidfd opens a descriptor that means this process and no later one with its pid.
 func sysPidfd(pid int) (int, error) {

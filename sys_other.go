@@ -438,6 +438,16 @@ func sysParentSignal(int) {}
 
 func sysLeads(int) bool { return false }
 
+func sysSession(int) int { return 0 }
+
+func sysGroup(int) int { return 0 }
+
+func sysListenSyslog(string) (int, error) { return -1, errNotSupported }
+
+func sysPeekMessage(int, []byte) (int, int, error) { return 0, 0, errNotSupported }
+
+func sysDropMessage(int) {}
+
 func sysForkCommand(string, []string) (int, bool, error) { return 0, false, errNotSupported }
 
 func sysTakeTerminal() {}

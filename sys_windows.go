@@ -307,3 +307,13 @@ func sysExec(string, []string, []string) error { return errNotSupported }
 func sysStartOn(*os.File, string, []string, []string) (int, error) { return 0, errNotSupported }
 
 func sysWatchdogTimeout(*os.File, int) (int, error) { return 0, errNotSupported }
+
+func sysPeekMessage(int, []byte) (int, int, error) { return 0, 0, errNotSupported }
+
+func sysDropMessage(int) {}
+
+func sysSession(int) int { return 0 }
+
+func sysGroup(int) int { return 0 }
+
+func sysListenSyslog(string) (int, error) { return -1, errNotSupported }

@@ -70,7 +70,17 @@ var words = map[string]func(string){
 	"fork":    func(s string) { fork(strings.Split(s, ","), false) },
 	"daemon":  func(s string) { fork(strings.Split(s, ","), true) },
 	"stop":    func(s string) { _ = syscall.Kill(os.Getpid(), syscall.Signal(number(s))) },
-	"syslog":  syslog,
+	"syslog":  func(s string) { syslog("<13>Nov 23 04:00:00 " + s) },
+	"rawlog":  syslog,
+	// syslogs=N:MICROSECONDS sends the numbers from 1 to N in that pace.
+	"syslogs": func(s string) {
+		n, pace, _ := strings.Cut(s, ":")
+		for i := range number(n) {
+			syslog("<13>Nov 23 04:00:00 " + strconv.Itoa(i+1))
+			time.Sleep(time.Duration(number(pace)) * time.Microsecond)
+		}
+	},
+	"setsid": func(string) { _, _ = syscall.Setsid() },
 	// long=LETTER:N prints N lines of 300 times that letter.
 	"long": func(s string) {
 		letter, n, _ := strings.Cut(s, ":")
@@ -241,7 +251,8 @@ func count(arg string) {
 func syslog(text string) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
 	if err == nil {
-		err = syscall.Sendto(fd, []byte("<13>Nov 23 04:00:00 "+text), 0, &syscall.SockaddrUnix{Name: "/dev/log"})
+		err = syscall.Sendto(fd, []byte(text), 0, &syscall.SockaddrUnix{Name: "/dev/log"})
+		syscall.Close(fd)
 	}
 	if err != nil {
 		fmt.Println("syslog:", err)
