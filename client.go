@@ -208,6 +208,8 @@ func (p params) orNone() any {
 }
 
 // about is a copy of the parameters with the name of a service.
+//
+//go:noinline
 func (p params) about(name string) params {
 	all := params{"name": name}
 	for k, v := range p {
@@ -336,6 +338,8 @@ func (c *cli) names(words []string) ([]string, int) {
 }
 
 // one says whether the words name exactly one service: then --json prints its result alone, else a list.
+//
+//go:noinline
 func one(words []string) bool { return len(words) == 1 && !strings.ContainsAny(words[0], "*?[") }
 
 // printJSON prints results unchanged: one alone, or a list of all.
@@ -430,6 +434,7 @@ const (
 	styleYellow = "33"
 )
 
+//go:noinline
 func (c *cli) paint(style, s string) string {
 	if !c.color || style == "" || s == "" {
 		return s
@@ -437,6 +442,7 @@ func (c *cli) paint(style, s string) string {
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
+//go:noinline
 func stateStyle(state string) string {
 	switch state {
 	case "running":
@@ -499,6 +505,8 @@ func (c *cli) printTable(rows [][]cell) {
 }
 
 // columns is how wide a text is on a terminal: 2 for wide East Asian characters and emoji, 0 for marks that combine.
+//
+//go:noinline
 func columns(s string) int {
 	n := 0
 	for _, r := range s {
@@ -590,6 +598,8 @@ func (c *cli) printText(text string) {
 }
 
 // fit cuts a line to the terminal, if there is one.
+//
+//go:noinline
 func (c *cli) fit(line string) string {
 	if c.width == 0 {
 		return line
@@ -598,6 +608,8 @@ func (c *cli) fit(line string) string {
 }
 
 // reasonText is why a service failed, as a sentence; "" without a reason.
+//
+//go:noinline
 func reasonText(r *wireReason) string {
 	if r == nil {
 		return ""
@@ -662,6 +674,7 @@ func (c *cli) sketch(text string) {
 	fmt.Fprint(stderr, eraseLine+c.paint(styleDim, cut(visible(text), width-1)))
 }
 
+//go:noinline
 func (c *cli) erase() {
 	if c.progress {
 		fmt.Fprint(stderr, eraseLine)
@@ -933,6 +946,7 @@ func tally(all []serviceStatusFull) string {
 	return plural(len(all), "service") + ": " + strings.Join(parts, ", ")
 }
 
+//go:noinline
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -2286,6 +2300,7 @@ const (
 // x is where a time is.
 func (g *chart) x(ms int64) int { return g.left + int(chartWidth*ms/g.end) }
 
+//go:noinline
 func (g *chart) add(format string, args ...any) { fmt.Fprintf(g, format+"\n", args...) }
 
 // text adds a text with what XML needs escaped.
@@ -2299,6 +2314,8 @@ func (g *chart) rect(x, y, width int, colour string) {
 }
 
 // line draws a vertical line.
+//
+//go:noinline
 func (g *chart) line(x, from, to int, attributes string) {
 	g.add(`<path d="M%d %dV%d" %s/>`, x, from, to, attributes)
 }
@@ -2353,6 +2370,8 @@ func bootChart(b *bootResult) string {
 }
 
 // y is the middle of the row of a service.
+//
+//go:noinline
 func (g *chart) y(name string) int {
 	for i, u := range g.rows {
 		if u.Name == name {
@@ -2473,6 +2492,7 @@ func (c *cli) completesTo(cmd *command, position int) string {
 	}
 }
 
+//go:noinline
 func (c *cli) commandNames() []string {
 	var names []string
 	for _, cmd := range c.visibleCommands() {
@@ -2481,6 +2501,7 @@ func (c *cli) commandNames() []string {
 	return names
 }
 
+//go:noinline
 func flagWords(flags []commandFlag) string {
 	var words []string
 	for _, f := range flags {

@@ -283,6 +283,7 @@ var foreignKeys = map[string]string{
 	"autostart": "status", "log_file": "file", "log": "file", "killsignal": "stop_signal",
 }
 
+//go:noinline
 func fieldOf(section, key string) *field {
 	for i := range fields {
 		if fields[i].section == section && fields[i].key == key {
@@ -292,6 +293,7 @@ func fieldOf(section, key string) *field {
 	return nil
 }
 
+//go:noinline
 func keysOf(section string) (keys []string) {
 	for i := range fields {
 		if fields[i].section == section {
@@ -331,6 +333,8 @@ func (c *config) open(section string) {
 }
 
 // has says whether there is a place for the keys of a section.
+//
+//go:noinline
 func (c *config) has(section string) bool {
 	switch section {
 	case "health":
@@ -410,6 +414,8 @@ func (f *field) optional(c *config) any {
 func (e execDef) none() bool { return e.Line == "" && len(e.Argv) == 0 }
 
 // written is the command as it was written: a string, a list, or nil for none.
+//
+//go:noinline
 func (e execDef) written() any {
 	switch {
 	case e.Line != "":
@@ -1220,6 +1226,7 @@ func plainValue(v any) any {
 	return v
 }
 
+//go:noinline
 func typeName(v any) string {
 	switch v.(type) {
 	case nil:
@@ -1612,6 +1619,8 @@ func (l *loadResult) list(dir string) (paths []string) {
 }
 
 // reasonOf is the error without the path that the complaint already names.
+//
+//go:noinline
 func reasonOf(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -2182,17 +2191,21 @@ type splitter struct {
 	err     error
 }
 
+//go:noinline
 func (s *splitter) put(c byte) {
 	s.beginWord()
 	s.word.WriteByte(c)
 }
 
 // beginWord notes that a word has begun. Line ends separate commands, but only if a word stands on both sides.
+//
+//go:noinline
 func (s *splitter) beginWord() {
 	s.shell = s.shell || s.newline && len(s.argv) > 0
 	s.inWord, s.newline = true, false
 }
 
+//go:noinline
 func (s *splitter) endWord() {
 	if s.inWord {
 		s.argv = append(s.argv, s.word.String())
@@ -2374,6 +2387,7 @@ func signalName(n int) string {
 // maxNameBytes keeps NAME.toml, NAME.log.1 and the like well below what file systems allow.
 const maxNameBytes = 64
 
+//go:noinline
 func isNameByte(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || isDigit(r) || r == '-' || r == '_' || r == '.'
 }
@@ -2697,6 +2711,8 @@ func shortened(s string) string {
 }
 
 // shorten keeps a message readable when what it is about is long.
+//
+//go:noinline
 func shorten(s string) string {
 	const most = 80
 	n := 0
@@ -2713,6 +2729,7 @@ func quoted(s string) string { return `"` + visible(shorten(s)) + `"` }
 
 func quotedList(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }
 
+//go:noinline
 func bracketList(words []string) string { return "[" + strings.Join(words, "], [") + "]" }
 
 // nearest is the word that was probably meant: the same but for case and separators, the closest by typing errors (a third of the letters

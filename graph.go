@@ -263,6 +263,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
+//go:noinline
 func refuse(kind, format string, args ...any) *refusal {
 	return &refusal{kind: kind, text: fmt.Sprintf(format, args...)}
 }
@@ -405,12 +406,14 @@ func (g *graph) unknown(name string) *refusal {
 
 func (g *graph) emit(e effect) { g.out = append(g.out, e) }
 
+//go:noinline
 func (g *graph) answer(to *ticket, a answer) {
 	if to != nil {
 		g.emit(effect{kind: effectReply, ticket: to, answer: a})
 	}
 }
 
+//go:noinline
 func (g *graph) refuse(to *ticket, r *refusal) {
 	if to != nil {
 		g.emit(effect{kind: effectReply, ticket: to, err: r})
@@ -656,6 +659,7 @@ func (g *graph) onSpawned(u *unit, ev event) {
 	}
 }
 
+//go:noinline
 func (u *unit) noteExit(e exit) {
 	u.exitCode = nil
 	if e.Known && e.Signal == 0 {
@@ -989,6 +993,7 @@ func (g *graph) tick() {
 	g.tickClosing()
 }
 
+//go:noinline
 func (g *graph) passed(t time.Time) bool { return !t.IsZero() && !t.After(g.now) }
 
 // onDue does what the passed deadlines of a unit ask for.
@@ -1178,6 +1183,8 @@ func (g *graph) allSatisfied(u *unit) bool {
 }
 
 // satisfied is what `requires` waits for: running, or exited with success by itself with no restart pending.
+//
+//go:noinline
 func (u *unit) satisfied() bool {
 	switch u.state {
 	case running:
@@ -1418,6 +1425,7 @@ func (g *graph) expire(u *unit) {
 	})
 }
 
+//go:noinline
 func (g *graph) answerOf(u *unit) answer {
 	return answer{State: u.state, BlockedBy: g.blockedBy(u)}
 }
@@ -1679,6 +1687,8 @@ func circles(all map[string]*config) [][]string {
 }
 
 // future is the configuration that every unit will have once all changes count.
+//
+//go:noinline
 func (g *graph) future() map[string]*config {
 	all := make(map[string]*config, len(g.units))
 	for n, u := range g.units {

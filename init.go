@@ -91,9 +91,12 @@ func newLink(fd int) (*link, error) {
 	return l, nil
 }
 
+//go:noinline
 func (l *link) send(p packet) { l.out.put(p) }
 
 // flush waits until what was sent has left, at most limit.
+//
+//go:noinline
 func (l *link) flush(limit time.Duration) { l.sendNow(packet{}, limit) }
 
 // sendNow sends a record and waits until it has left, at most limit.
@@ -546,6 +549,7 @@ func (k *keeper) run() int {
 	}
 }
 
+//go:noinline
 func (k *keeper) flush() { serverLog.flush(300 * time.Millisecond) }
 
 // nextDue is the earliest deadline.
@@ -572,6 +576,7 @@ func (k *keeper) nextDue() time.Time {
 	return t
 }
 
+//go:noinline
 func over(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 // onTime does what the time asks for; over is the end of the keeper.
@@ -701,6 +706,8 @@ func (k *keeper) startServer() {
 }
 
 // listen brings the records of a server to the keeper's loop.
+//
+//go:noinline
 func (k *keeper) listen(l *link) {
 	background("link of the server", func() {
 		for {
@@ -883,6 +890,7 @@ func (k *keeper) doFor(what string) {
 	}
 }
 
+//go:noinline
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		_ = sysClose(fd)
@@ -1672,6 +1680,8 @@ func (b *boot) print(w io.Writer) {
 }
 
 // failedStep is the step that stands for something that could not even be read.
+//
+//go:noinline
 func failedStep(what string, err error) bootStep {
 	return bootStep{what: what, do: func() error { return err }}
 }

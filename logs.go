@@ -39,6 +39,8 @@ type logLine struct {
 var streamNames = [...]string{"stdout", "stderr", "syslog"}
 
 // streamNumber is the place of a stream's name; what is no stream counts as syslog.
+//
+//go:noinline
 func streamNumber(name string) uint8 {
 	if i := slices.Index(streamNames[:], name); i >= 0 {
 		return uint8(i)
@@ -47,6 +49,8 @@ func streamNumber(name string) uint8 {
 }
 
 // validText makes text fit for JSON: every byte that is no UTF-8 becomes U+FFFD.
+//
+//go:noinline
 func validText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -84,6 +88,7 @@ func (r record) put(b []byte) {
 	b[24] = r.stream
 }
 
+//go:noinline
 func getRecord(b []byte) record {
 	return record{
 		seq: binary.LittleEndian.Uint64(b), ms: int64(binary.LittleEndian.Uint64(b[8:])),
@@ -92,6 +97,8 @@ func getRecord(b []byte) record {
 }
 
 // at copies the bytes from offset pos (counted from the buffer's start, wrapping) into b.
+//
+//go:noinline
 func (r *lineRing) at(pos int, b []byte) {
 	n := copy(b, r.buf[pos%len(r.buf):])
 	copy(b[n:], r.buf)
@@ -976,6 +983,8 @@ func (p *logPipe) lend(f *logFile) {
 }
 
 // lender is the file that wants to read the pipe itself; nil: none.
+//
+//go:noinline
 func (p *logPipe) lender() *logFile {
 	sinks := p.svc.sinks.Load()
 	if !logSplices || sinks.file == nil || isLineFormat(sinks.def.Format) || sinks.file.unspliced.Load() {
@@ -1434,6 +1443,8 @@ func (f *logFile) lose(b []byte) {
 }
 
 // kick starts a worker if there is none. The caller holds the lock.
+//
+//go:noinline
 func (f *logFile) kick() {
 	if f.running {
 		return
@@ -1473,6 +1484,8 @@ func (f *logFile) look() {
 }
 
 // complain reports a new trouble once. The caller holds the lock.
+//
+//go:noinline
 func (f *logFile) complain(trouble string) {
 	if trouble != f.complained {
 		f.complained = trouble

@@ -44,7 +44,8 @@ func hint(format string, args ...any) {
 	fmt.Fprintln(stderr, "hint: "+visible(fmt.Sprintf(format, args...)))
 }
 
-// newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers.
+// newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers. The same reason stands behind every go:noinline:
+// small functions with many callers, which cost 80 KB as copies and nothing measurable as calls.
 //
 //go:noinline
 func newError(format string, args ...any) error {
@@ -205,6 +206,8 @@ func (c *cli) serverOptions() (serverOptions, error) {
 }
 
 // parseMillis reads a count of milliseconds.
+//
+//go:noinline
 func parseMillis(s string) (time.Duration, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	return time.Duration(n) * time.Millisecond, err
@@ -336,6 +339,8 @@ type commandFlag struct {
 }
 
 // globalFlags are understood with every command, before and after its name.
+//
+//go:noinline
 func globalFlags() []commandFlag {
 	return []commandFlag{
 		{name: "socket", arg: "PATH", help: "socket of the server"},
@@ -565,6 +570,8 @@ func (c *cli) has(flag string) bool      { return len(c.flags[flag]) > 0 }
 func (c *cli) list(flag string) []string { return c.flags[flag] }
 
 // flag is the value of a flag, the last one when it was given more than once; "" without it.
+//
+//go:noinline
 func (c *cli) flag(flag string) string {
 	if v := c.flags[flag]; len(v) > 0 {
 		return v[len(v)-1]
@@ -625,6 +632,8 @@ type usageError struct{ text, hint string }
 func (e *usageError) Error() string { return e.text }
 
 // find gives the row of a command by its name or alias, or nil.
+//
+//go:noinline
 func (c *cli) find(name string) *command {
 	for i := range c.table {
 		if c.table[i].name == name {
@@ -759,6 +768,7 @@ func (c *cli) parseFlag(words []string, known []commandFlag) (int, error) {
 	return used, nil
 }
 
+//go:noinline
 func containsWord(words, word string) bool {
 	for _, w := range strings.Fields(words) {
 		if w == word {
@@ -812,6 +822,7 @@ func (c *cli) checkArgs() error {
 	return &usageError{"too many words for " + c.cmd.name + ": `" + c.args[len(words)] + "`", c.usageHint()}
 }
 
+//go:noinline
 func (c *cli) usageHint() string {
 	if c.cmd == nil {
 		return "zinit help"
@@ -900,6 +911,8 @@ func (c *cli) overview() int {
 }
 
 // wrap joins words by spaces to lines of at most width columns.
+//
+//go:noinline
 func wrap(words []string, width int) []string {
 	var lines []string
 	for _, w := range words {

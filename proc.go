@@ -63,6 +63,8 @@ func (e exit) String() string {
 }
 
 // decodeStatus reads a wait status as wait(2) of Linux and of the BSDs encodes it: low 7 bits the signal, bit 7 the core flag, then the code.
+//
+//go:noinline
 func decodeStatus(status uint32) exit {
 	return exit{Known: true, Code: int(status >> 8 & 0xff), Signal: int(status & 0x7f), Core: status&0x80 != 0}
 }
@@ -459,6 +461,8 @@ func (t *procs) watchPid(p *process) error {
 }
 
 // endUnknown files, under mu, an end whose status nobody could learn.
+//
+//go:noinline
 func (t *procs) endUnknown(p *process) {
 	t.end(p, exit{})
 	t.poke()
@@ -957,6 +961,8 @@ type procStat struct {
 func (st *procStat) dead() bool { return st.State == 'Z' || st.State == 'X' }
 
 // Age is how long the process lives.
+//
+//go:noinline
 func (st *procStat) Age() time.Duration { return sysAge(st.Start) }
 
 // usage is what one process takes.
@@ -1421,6 +1427,8 @@ func missing(file string, err error) error {
 }
 
 // errnoOf strips the path and the call from an error of package os.
+//
+//go:noinline
 func errnoOf(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

@@ -694,6 +694,7 @@ func (c *rpcConn) sendCalm(b []byte) bool {
 	return !dead
 }
 
+//go:noinline
 func (c *rpcConn) flush(b []byte) {
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		b = append(b, '\n')
@@ -1204,6 +1205,8 @@ func wholeNumber(value []byte) (int64, bool) {
 }
 
 // raw is the text of a parameter, nil when it is absent. A name that the row does not have is a mistake in the handler.
+//
+//go:noinline
 func (q *rpcCall) raw(name string) (*rpcParam, []byte) {
 	for i, p := range q.row.takes {
 		if p.name == name {
@@ -1230,6 +1233,7 @@ func (q *rpcCall) str(name string) string {
 	return string(unquoted(v))
 }
 
+//go:noinline
 func (q *rpcCall) flag(name string) bool {
 	_, v := q.raw(name)
 	return v != nil && v[0] == 't'
@@ -1498,6 +1502,7 @@ func errSyntax(b []byte, at int, want string) error {
 	return newError("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
 }
 
+//go:noinline
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
 		i++
@@ -1745,6 +1750,8 @@ func parseValue(b []byte, i, depth int) (v any, end int, err error) {
 
 // decodeJSON reads a text into what the pointer into points to, by the rules of appendJSON; an any gets what parseJSONText makes.
 // Members that a struct does not have are left out, null leaves what cannot be nil as it is, and a wrong type or a number out of range is an error.
+//
+//go:noinline
 func decodeJSON(b []byte, into any) error {
 	return oneValue(b, func(i int) (int, error) { return decodeValue(b, i, jsonDepthMax, reflect.ValueOf(into).Elem()) })
 }
@@ -2644,6 +2651,8 @@ func (q *rpcCall) server() *rpcServer { return q.conn.srv }
 func (q *rpcCall) core() *supervisor { return q.conn.srv.s }
 
 // ask submits an event that is settled at once.
+//
+//go:noinline
 func (q *rpcCall) ask(ev event) (answer, error) { return q.core().ask(ev, nil) }
 
 // park submits an event now and leaves the waiting for its answer to the background; finish makes the result. It ends with the client.
@@ -3473,6 +3482,8 @@ func (r *bootResult) unit(name string) *bootUnit {
 }
 
 // took is how many ms a unit needed from its start until it was ready; -1 when it is not ready.
+//
+//go:noinline
 func (u *bootUnit) took() int64 {
 	if u.ReadyMS == nil || u.StartingMS == nil {
 		return -1
@@ -3481,6 +3492,8 @@ func (u *bootUnit) took() int64 {
 }
 
 // order is when a unit was started, in ms since the server was; after all others when it still is not, -1 when it never was wanted.
+//
+//go:noinline
 func (u *bootUnit) order() int64 {
 	switch {
 	case u.StartingMS != nil:

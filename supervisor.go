@@ -115,6 +115,8 @@ func newSupervisor(opts serverOptions, mode string) *supervisor {
 }
 
 // submit hands an event to the owner. It never waits.
+//
+//go:noinline
 func (s *supervisor) submit(ev event) { s.events.put(ev) }
 
 // view runs f with the graph at rest. f copies what it needs, keeps no pointer and does nothing slow.
@@ -456,6 +458,8 @@ func (s *supervisor) info() serverInfo {
 }
 
 // load reads the directories; the result goes to eventReload.
+//
+//go:noinline
 func (s *supervisor) load() loadResult { return loadDirs(s.opts.systemDir, s.opts.configDirs) }
 
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
@@ -1018,6 +1022,7 @@ func (s *supervisor) release(name string, gen uint64) {
 	}
 }
 
+//go:noinline
 func (p *spawner) fail(j *spawnJob, text string) {
 	p.s.submit(event{kind: eventSpawnFailed, name: j.name, gen: j.gen, text: text})
 }
@@ -1062,6 +1067,8 @@ func newJournal(fd int) *journal {
 }
 
 // checksum is FNV-1a (32 bits): it tells a record that was cut from one that is whole.
+//
+//go:noinline
 func checksum(b []byte) uint32 {
 	h := uint32(2166136261)
 	for _, c := range b {
@@ -1070,6 +1077,7 @@ func checksum(b []byte) uint32 {
 	return h
 }
 
+//go:noinline
 func appendRecord(dst, payload []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
 	dst = binary.LittleEndian.AppendUint32(dst, checksum(payload))
@@ -1228,6 +1236,7 @@ func (c monoClock) save(t time.Time) int64 {
 	return max(1, c.mono-int64(c.now.Sub(t)))
 }
 
+//go:noinline
 func (c monoClock) load(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -1490,6 +1499,7 @@ func greet(l *link) (handed, error) {
 	}
 }
 
+//go:noinline
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
 	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
@@ -1499,6 +1509,8 @@ func parseExits(text string) []exitRecord {
 }
 
 // logKey names the pipes of one start in the keeper's store.
+//
+//go:noinline
 func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", name, gen) }
 
 // adoptAll goes on with the services of an earlier server.

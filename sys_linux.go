@@ -518,8 +518,10 @@ func sysWaitFor(pid int) (int, uint32) {
 	}
 }
 
+//go:noinline
 func sysKill(pid, sig int) error { return unix.Kill(pid, syscall.Signal(sig)) }
 
+//go:noinline
 func sysClose(fd int) error { return unix.Close(fd) }
 
 // pidfdGroup is PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9): the signal goes to the group, and to no later one with the same number.
@@ -722,6 +724,7 @@ func childrenByScan(dst []int, pid int) []int {
 	return dst
 }
 
+//go:noinline
 func appendInts(dst []int, data []byte) []int {
 	n, in := 0, false
 	for _, c := range data {
@@ -761,6 +764,7 @@ func numericNames(dir string) []int {
 	}
 }
 
+//go:noinline
 func sysAllPids() []int { return numericNames("/proc") }
 
 const (
@@ -976,6 +980,7 @@ func sysReadAll(fd int) ([]byte, error) {
 	return data, nil
 }
 
+//go:noinline
 func sysCloexec(fd int) { unix.CloseOnExec(fd) }
 
 func sysOpenProgram(path string) (int, error) {
@@ -1255,6 +1260,8 @@ func sysMounted(dir string) bool {
 }
 
 // sysVolatile says whether a directory is in memory: an initramfs (ramfs or tmpfs).
+//
+//go:noinline
 func sysVolatile(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && (uint32(st.Type) == unix.RAMFS_MAGIC || st.Type == unix.TMPFS_MAGIC)

@@ -225,8 +225,10 @@ func sysWaitFor(pid int) (int, uint32) {
 	}
 }
 
+//go:noinline
 func sysKill(pid, sig int) error { return syscall.Kill(pid, syscall.Signal(sig)) }
 
+//go:noinline
 func sysClose(fd int) error { return syscall.Close(fd) }
 
 func sysKillGroup(pgid, _, sig int) error { return syscall.Kill(-pgid, syscall.Signal(sig)) }
@@ -266,6 +268,7 @@ func sysChildren(dst []int, pid int) []int {
 // sysOrphans is empty: orphans go to launchd.
 func sysOrphans(int) []int { return nil }
 
+//go:noinline
 func sysAllPids() []int {
 	all, _ := unix.SysctlKinfoProcSlice("kern.proc.all")
 	pids := make([]int, 0, len(all))
@@ -426,6 +429,7 @@ func sysMemfdWith(string, []byte) (int, error) { return -1, errNotSupported }
 
 func sysReadAll(int) ([]byte, error) { return nil, errNotSupported }
 
+//go:noinline
 func sysCloexec(int) {}
 
 func sysOpenProgram(string) (int, error) { return -1, errNotSupported }
@@ -497,6 +501,7 @@ func sysUnmount(string, bool) error { return errNotSupported }
 
 func sysMounted(string) bool { return false }
 
+//go:noinline
 func sysVolatile(string) bool { return false }
 
 func sysMknod(name string, mode, major, minor uint32) error { return errNotSupported }

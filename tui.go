@@ -325,18 +325,23 @@ func (e *editor) altKey(code rune) {
 	}
 }
 
+//go:noinline
 func (e *editor) insert(runes ...rune) {
 	e.splice(e.at, e.at, runes)
 	e.at += len(runes)
 }
 
 // splice puts runes in the place of a part of the line. It makes a new one: the old one may be the draft.
+//
+//go:noinline
 func (e *editor) splice(from, to int, runes []rune) {
 	text := append(make([]rune, 0, len(e.text)+len(runes)), e.text[:from]...)
 	e.text = append(append(text, runes...), e.text[to:]...)
 }
 
 // cut takes a part of the line out; keep remembers it for Ctrl-Y.
+//
+//go:noinline
 func (e *editor) cut(from, to int, keep bool) {
 	if keep && from < to {
 		e.killed = append([]rune(nil), e.text[from:to]...)
@@ -358,6 +363,7 @@ func (e *editor) right(i int) int {
 	return min(i, len(e.text))
 }
 
+//go:noinline
 func inWord(r rune) bool {
 	return r > 0x7f || r == '_' || r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9'
 }
@@ -809,6 +815,8 @@ func (m *tuiModel) arrange() {
 }
 
 // at is the row of the selected service; -1 when it is not in the list.
+//
+//go:noinline
 func (m *tuiModel) at() int {
 	for i, n := range m.order {
 		if n < len(m.services) && m.services[n].Name == m.selected {
@@ -826,6 +834,8 @@ func (m *tuiModel) selectAt(row int) {
 }
 
 // service is the status of a service by its name, or nil.
+//
+//go:noinline
 func (m *tuiModel) service(name string) *serviceStatusFull {
 	for i := range m.services {
 		if m.services[i].Name == name {
@@ -961,6 +971,8 @@ func (m *tuiModel) key(k key) *tuiAct {
 }
 
 // about is a call about the selected service; without one there is nothing to do.
+//
+//go:noinline
 func (m *tuiModel) about(method string) *tuiAct {
 	if m.selected == "" || m.view == viewHelp {
 		return nil
