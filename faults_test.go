@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -672,6 +673,26 @@ func TestRow20_ShutdownWhileStarting(t *testing.T) {
 	if _, err := os.Lstat(s.socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left: %v", err)
 	}
+}
+
+// TestShutdownLeavesNothing: what left its session, its parent and its environment belongs to nobody, but to the server's end it does.
+// Who watches sees every service end before the connection closes.
+func TestShutdownLeavesNothing(t *testing.T) {
+	dir := shortDir(t)
+	at := filepath.Join(dir, "away")
+	s := startServer(t, map[string]string{"parent": playing("", "clean-runaway=ignore=TERM,touch="+at+",block", "block")})
+	eventually(t, "the runaway runs", func() bool { _, err := os.Stat(at); return err == nil })
+	text, _ := os.ReadFile(at)
+	pid, _ := strconv.Atoi(string(text))
+	eventually(t, "its parent has ended", func() bool { st, err := readStat(pid); return err == nil && st.PPID == s.cmd.Process.Pid })
+	c := s.dial()
+	c.call("events.subscribe", "[]")
+	s.stop()
+	if pid == 0 || alive(pid) {
+		t.Errorf("process %d is left", pid)
+	}
+	seen, _ := io.ReadAll(c.in)
+	says(t, string(seen), `"from":"stopping","to":"exited"`)
 }
 
 // TestRow21_StopOrder watches a shutdown over the socket: who requires stops before what it requires, and what is independent at once.

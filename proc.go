@@ -699,6 +699,23 @@ func (p *process) adoptStray(pid int) {
 	}
 }
 
+// killOrphans ends what services left behind so that nothing shows whose it was: children that we inherited. Of those that we were executed
+// with, which are older than our beginning, it keeps its hands.
+func (t *procs) killOrphans(began time.Time) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(leftoverPace / 10) {
+		left := 0
+		for _, pid := range sysOrphans(os.Getpid()) {
+			if st, err := readStat(pid); err == nil && !st.dead() && st.Age() < time.Since(began) {
+				left++
+				_ = sysKillOne(kin{pid, st.Start}, sigKill)
+			}
+		}
+		if left == 0 {
+			return
+		}
+	}
+}
+
 // givenUp says whether what is left of p has survived SIGKILL for too long, and notes how many that are.
 func (t *procs) givenUp(p *process, l look, now time.Time) bool {
 	if !l.killed || now.Sub(l.killedAt) < leftoverLimit {
@@ -895,7 +912,7 @@ func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byt
 	case how = <-ended:
 	case <-limit.C:
 		p.kill()
-		err = newError("no end within %v, killed", timeout)
+		err = newError("no end within %v, killed", timeout.Round(time.Millisecond))
 		limit.Reset(slowRead)
 		select {
 		case how = <-ended:
@@ -1221,13 +1238,11 @@ func serviceEnv(s *serviceDef, invocation, home string) ([]string, error) {
 			own = append(own, "USER="+s.User, "LOGNAME="+s.User)
 		}
 	}
-	if file, optional := strings.CutPrefix(s.EnvFile, "-"); file != "" {
-		entries, err := readEnvFile(file)
-		if err != nil && (!optional || !errors.Is(err, os.ErrNotExist)) {
-			return nil, &spawnError{fmt.Sprintf("env_file %s: %v", file, errnoOf(err)), errnoOf(err)}
-		}
-		own = append(own, entries...)
+	entries, err := s.envFile()
+	if err != nil {
+		return nil, &spawnError{err.Error(), nil}
 	}
+	own = append(own, entries...)
 	for name, value := range s.Env {
 		own = append(own, name+"="+value)
 	}

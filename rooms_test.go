@@ -33,7 +33,7 @@ var rooms = map[string]string{
 
 	"graph": "config proc(exit)",
 
-	"proc":   "config(config execDef serviceDef lookupUser readEnvFile splitExec signalName visible) sys",
+	"proc":   "config(config execDef serviceDef lookupUser envFile splitExec signalName visible) sys",
 	"health": "config(healthDef execDef endpoint ip ipText parseIP joinHostPort splitHostPort visible) proc(errnoOf) sys main(version)",
 	"logs":   "config(loggingDef sortedBy sortedKeys visible) rpc(appendLine) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",

@@ -554,14 +554,17 @@ func serverMain(opts serverOptions) int {
 		logf(logInfo, "zinit %s is listening on %s", version, s.opts.socket)
 	}
 	e := s.waitForEnd(sigs)
-	if r != nil {
-		r.close()
+	if s.keeper == nil {
+		s.procs.killOrphans(s.begun)
 	}
 	if e.incomplete {
 		logf(logError, "some processes did not end even after SIGKILL")
 	}
 	logf(logInfo, "all services are stopped")
 	s.logs.flushLogs(time.Second)
+	if r != nil {
+		r.close() // as late as this: clients want to see the last service end
+	}
 	s.forgetState()
 	if s.keeper != nil {
 		s.keeper.send(packet{op: opDone, a: int64(e.sig), text: e.text})
