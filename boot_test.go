@@ -490,9 +490,9 @@ func TestBoundedGivesUp(t *testing.T) {
 // emergencyTree has a console that is a terminal of the test.
 func emergencyTree(t *testing.T) (*emergencyRoom, *os.File) {
 	t.Helper()
-	master, _, slave := openPTY(t)
+	master, slave := openPTY(t)
 	b := treeOf(t, map[string]string{"/dev/x": ""})
-	if err := os.Symlink(slave, b.path("/dev/console")); err != nil {
+	if err := os.Symlink(slave.Name(), b.path("/dev/console")); err != nil {
 		t.Fatal(err)
 	}
 	e := newEmergencyRoom(waitUntilEnd)
@@ -829,7 +829,8 @@ func TestRootFileSystemWithoutMountpointsThatCannotBeWritten(t *testing.T) {
 }
 
 func TestConsoleTakesDescriptorsThatLeadNowhere(t *testing.T) {
-	_, slave, name := openPTY(t)
+	_, terminal := openPTY(t)
+	slave, name := int(terminal.Fd()), terminal.Name()
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -32,16 +32,12 @@ type fakeServer struct {
 // several lines ("\n" between: notifications around the result), or the end of the connection ("EOF").
 func fakeServe(t *testing.T, answers map[string]string) *fakeServer {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "zc") // short: a socket path has at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &fakeServer{path: filepath.Join(dir, "s")}
+	s := &fakeServer{path: filepath.Join(shortDir(t), "s")}
 	l, err := net.Listen("unix", s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close(); os.RemoveAll(dir) })
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()

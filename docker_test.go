@@ -42,6 +42,21 @@ func mustDocker(t testing.TB, args ...string) string {
 
 var dockerCount atomic.Int32
 
+func init() {
+	atEnd = append(atEnd, func() (left []string) {
+		if dockerCount.Load() == 0 {
+			return nil
+		}
+		mine := fmt.Sprintf("zinit-test-%d-", os.Getpid())
+		containers, _ := docker("ps", "-a", "--filter", "name="+mine, "--format", "{{.Names}}")
+		images, _ := docker("images", "--filter", "reference="+mine+"*", "--format", "{{.Repository}}")
+		for _, name := range strings.Fields(containers + " " + images) {
+			left = append(left, "container or image "+name)
+		}
+		return left
+	})
+}
+
 // buildImage makes an image from files (name in the context -> path here, or text after "=") and a Dockerfile.
 func buildImage(t *testing.T, dockerfile string, files map[string]string) string {
 	t.Helper()

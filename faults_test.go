@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,15 +62,11 @@ func (s *server) holds(c *testClient) holdings {
 	if err := json.Unmarshal(c.call("debug.state", "[]"), &state); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := fmt.Sscanf(state.Text[strings.LastIndex(state.Text[:strings.Index(state.Text, " goroutines")], "\n")+1:], "%d goroutines", &h.goroutines); err != nil {
+	at := strings.LastIndex(state.Text[:strings.Index(state.Text, " goroutines")], "\n") + 1
+	if _, err := fmt.Sscanf(state.Text[at:], "%d goroutines, %d descriptors", &h.goroutines, &h.fds); err != nil {
 		s.t.Fatalf("%v in %s", err, state.Text)
 	}
 	pid := s.cmd.Process.Pid
-	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	h.fds = len(fds)
 	_ = filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Name() == "services" {
 			return filepath.SkipDir
@@ -140,16 +137,6 @@ func unharmedServer(s *server, spare int, fault func(s *server)) {
 	fds, _ := exec.Command("ls", "-l", fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)).Output()
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // its log gets the stacks of all goroutines
 	t.Errorf("the server held %+v before, %+v after\n%s", before, after, fds)
-}
-
-// says fails the test unless text has all of these.
-func says(t *testing.T, text string, want ...string) {
-	t.Helper()
-	for _, w := range want {
-		if !strings.Contains(text, w) {
-			t.Errorf("no %q in\n%s", w, text)
-		}
-	}
 }
 
 func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
@@ -914,5 +901,168 @@ func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
 	if h := s.holds(c); h.goroutines > 40 {
 		t.Errorf("%d goroutines", h.goroutines)
 	}
+	s.stop()
+}
+
+// ordinary has the server run as a user who may not do everything: a number of its own, or whoever runs the test.
+func (s *server) ordinary() (uid int) {
+	s.t.Helper()
+	if uid = os.Getuid(); uid != 0 {
+		return uid
+	}
+	uid = 61000
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, "services")} {
+		if err := os.Chown(dir, uid, uid); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.prepare = func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	}
+	return uid
+}
+
+// newServer makes the directories of a server that is to be run later.
+func newServer(t *testing.T, services map[string]string) *server {
+	t.Helper()
+	dir := shortDir(t)
+	s := &server{t: t, dir: dir, socket: filepath.Join(dir, "s.sock")}
+	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range services {
+		s.write(name, text)
+	}
+	return s
+}
+
+// TestRow07_NoMoreProcesses: when the kernel grants no further process, a start fails with that reason and is tried again; all that runs goes on.
+func TestRow07_NoMoreProcesses(t *testing.T) {
+	needs(t, "prlimit")
+	const sleeps = "[service]\nexec = \"sleep 1000\"\n"
+	s := newServer(t, map[string]string{
+		"bystander": sleeps,
+		"late":      sleeps + waiting + "[lifecycle]\nrestart_delay_ms = 10\nrestart_delay_max_ms = 200\n",
+		"probed":    sleeps + "[health]\ntype = \"exec\"\ntarget = [\"/bin/true\"]\ninterval_ms = 20\nretries = 1000000\n",
+	})
+	s.ordinary()
+	s.run()
+	s.is("running", "bystander", "probed")
+	limit := func(soft string) { // by the same user: nobody else may, without CAP_SYS_RESOURCE
+		cmd := exec.Command("prlimit", "--pid", strconv.Itoa(s.cmd.Process.Pid), "--nproc="+soft+":")
+		cmd.SysProcAttr = s.cmd.SysProcAttr
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("prlimit: %v: %s", err, out)
+		}
+	}
+	var ours unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &ours); err != nil {
+		t.Fatal(err)
+	}
+	pid := s.status("bystander").PID
+	limit("1")
+	s.zinit("start", "late")
+	eventually(t, "the start was tried again and again", func() bool { return s.status("late").RestartCount > 3 })
+	st := s.status("late")
+	for st.Reason == nil { // between two tries
+		st = s.status("late")
+	}
+	says(t, st.Reason.String(), "no more processes allowed here (pids limit or RLIMIT_NPROC of the user)")
+	for range 50 {
+		s.ok("ping")
+	}
+	if now := s.status("bystander"); now.PID != pid || now.State != "running" {
+		t.Errorf("the bystander was %d, and is %+v", pid, now)
+	}
+	limit(strconv.FormatInt(int64(ours.Cur), 10)) // -1: none
+	s.is("running", "late")
+	s.stop()
+}
+
+// TestRow56_ProgramReplacedWhileRunning: what runs goes on with the file that it was started from, the next start takes what is there then,
+// and a program that is gone is an error until it is back.
+func TestRow56_ProgramReplacedWhileRunning(t *testing.T) {
+	program := filepath.Join(shortDir(t), "program")
+	install := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(program+".new", []byte("#!"+shell(t)+"\n"+text+"\nwhile sleep 1000; do :; done\n"), 0o755), os.Rename(program+".new", program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install("echo first")
+	unharmed(t, map[string]string{
+		"app": fmt.Sprintf("[service]\nexec = %q\n[lifecycle]\nrestart_delay_ms = 10\nrestart_delay_max_ms = 100\n", program),
+	}, func(s *server) {
+		says := func(text string) {
+			t.Helper()
+			eventually(t, "app says "+text, func() bool { return strings.Contains(s.ok("logs", "app", "-n", "1"), text) })
+		}
+		says("first")
+		pid := s.status("app").PID
+		install("echo second")
+		s.ok("reload")
+		if st := s.status("app"); st.PID != pid || st.State != "running" || st.ConfigChanged {
+			t.Errorf("another file at its place did something: %+v", st)
+		}
+		s.ok("kill", "app", "KILL")
+		says("second")
+		if err := os.Remove(program); err != nil {
+			t.Fatal(err)
+		}
+		s.is("running", "app")
+		s.ok("stats", "app")
+		s.ok("kill", "app", "KILL")
+		eventually(t, "the start fails, and says why", func() bool {
+			st := s.status("app")
+			return st.State == "failed" && st.Reason.Type == "spawn_error" && strings.Contains(st.Reason.String(), program+" does not exist")
+		})
+		install("echo third")
+		says("third")
+		s.is("running", "app")
+	})
+}
+
+// TestRow57_InjectedEnvironment: no variable makes the program load foreign code, and no file gives a service the mark of another.
+func TestRow57_InjectedEnvironment(t *testing.T) {
+	library := filepath.Join(shortDir(t), "library.so")
+	if err := os.WriteFile(library, []byte("no library"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(zinitBinary(t), "version")
+	cmd.Env = []string{"LD_PRELOAD=" + library, "LD_LIBRARY_PATH=" + filepath.Dir(library), "LD_AUDIT=" + library, "GCONV_PATH=" + filepath.Dir(library)}
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "zinit "+version+"\n" { // a dynamic loader would complain
+		t.Errorf("with LD_PRELOAD: %v: %s", err, out)
+	}
+	if info, err := os.Stat(zinitBinary(t)); err != nil || info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	file := filepath.Join(filepath.Dir(library), "env")
+	if err := os.WriteFile(file, []byte("ZINIT_SERVICE=file\nZINIT_INVOCATION_ID=file\nONLY=file\nBOTH=file\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unharmed(t, map[string]string{
+		"app": playing(fmt.Sprintf("env_file = %q\nenv = { ZINIT_SERVICE = \"bystander\", ZINIT_INVOCATION_ID = \"0\", BOTH = \"table\", NOTIFY_SOCKET = \"mine\" }\n", file),
+			"env=ZINIT_SERVICE", "env=ZINIT_INVOCATION_ID", "env=ONLY", "env=BOTH", "env=NOTIFY_SOCKET", "env=LISTEN_FDS", "print=end", "block"),
+	}, func(s *server) {
+		eventually(t, "app has printed all", func() bool { return strings.Contains(s.ok("logs", "app"), "end") })
+		log := s.ok("logs", "app")
+		says(t, log, "ZINIT_SERVICE=app\n", "ONLY=file\n", "BOTH=table\n", "NOTIFY_SOCKET=mine\n", "LISTEN_FDS unset\n")
+		if !regexp.MustCompile("ZINIT_INVOCATION_ID=[0-9a-f]{32}\n").MatchString(log) {
+			t.Errorf("the invocation id is not ours:\n%s", log)
+		}
+	})
+}
+
+// TestRow58_SameUserCannotLookInside: a service with the uid of the server, when that is not root, can neither trace the server nor open what it has open.
+func TestRow58_SameUserCannotLookInside(t *testing.T) {
+	s := newServer(t, map[string]string{"spy": "[service]\nexec = [\"sh\", \"-c\", \"for what in fd/0 environ mem maps; do cat /proc/$PPID/$what >/dev/null && echo open $what; done; echo end; sleep 1000\"]\n"})
+	s.ordinary()
+	s.run()
+	eventually(t, "the spy has tried", func() bool { return strings.Contains(s.ok("logs", "spy"), "end") })
+	log := s.ok("logs", "spy")
+	if strings.Contains(log, "open ") || strings.Count(log, "denied") != 4 {
+		t.Errorf("what the spy could do:\n%s", log)
+	}
+	s.ok("restart", "spy", "--wait")
 	s.stop()
 }

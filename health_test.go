@@ -245,7 +245,7 @@ func TestRow29_HungProbeIsKilledWithItsGroup(t *testing.T) {
 	if took := time.Since(begin); took > def.Timeout+slack {
 		t.Errorf("took %v", took)
 	}
-	if runs(pidIn(t, file)) {
+	if alive(pidIn(t, file)) {
 		t.Error("a child of the probe outlived it")
 	}
 	eventually(t, "no zombie is left", func() bool { return len(sysChildren(nil, os.Getpid())) == 0 })

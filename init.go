@@ -469,6 +469,7 @@ func newKeeper(o keeperOptions, one bool) *keeper {
 		logf(logWarn, "no memory for the state of the server (%v): if it dies, running services are stopped and started anew", err)
 	}
 	sysSubreaper()
+	sysPrivate()
 	return k
 }
 

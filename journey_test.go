@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,20 +48,6 @@ func startServer(t *testing.T, services map[string]string, args ...string) *serv
 	}
 	s.run(args...)
 	return s
-}
-
-// shortDir is a directory whose path is short enough for a socket in it, and open to other users.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "z")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func (s *server) run(args ...string) {
@@ -167,6 +155,16 @@ func (s *server) stop() {
 	}
 }
 
+// says fails the test unless text has all of these.
+func says(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("no %q in\n%s", w, text)
+		}
+	}
+}
+
 // needs skips a test where a program is missing.
 func needs(t testing.TB, programs ...string) {
 	t.Helper()
@@ -177,26 +175,30 @@ func needs(t testing.TB, programs ...string) {
 	}
 }
 
+// freePort is a port that nobody else is given: not by the kernel, whose ports for clients begin at 32768, and hardly by another run of these tests.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 10000 + rand.IntN(22000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, taken := portsTaken.LoadOrStore(port, true); !taken {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
+
+var portsTaken sync.Map
 
 // alive says whether a process with this pid exists and is no zombie.
 func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	return !strings.Contains(string(text[strings.LastIndexByte(string(text), ')'):]), " Z ")
+	st, err := readStat(pid)
+	return err == nil && !st.dead()
 }
 
 // TestStack runs PostgreSQL, Redis and nginx the way a small product would, and everything that happens to them in a life.
@@ -317,6 +319,5 @@ func TestStack(t *testing.T) {
 }
 
 func commandLine(pid int) string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))
+	return strings.TrimSpace(strings.ReplaceAll(string(sysCmdline(pid)), "\x00", " "))
 }

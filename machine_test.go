@@ -165,12 +165,12 @@ var kernelOnce struct {
 func machineKernel(t testing.TB) kernelFiles {
 	t.Helper()
 	kernelOnce.Do(func() {
-		for _, root := range []string{"/", filepath.Join(os.TempDir(), "zinit-kernel")} {
+		for _, root := range []string{"/", filepath.Join(cacheDir, "zinit-kernel")} {
 			if findKernel(root) {
 				return
 			}
 		}
-		fetchKernel(filepath.Join(os.TempDir(), "zinit-kernel"))
+		fetchKernel(filepath.Join(cacheDir, "zinit-kernel"))
 	})
 	if kernelOnce.image == "" {
 		skip(t, "no kernel for virtual machines (apt-get install linux-image-cloud-amd64): "+kernelOnce.why)

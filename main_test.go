@@ -1,14 +1,20 @@
-// main_test.go holds what all tests share: skipping, waiting, building the program, and the child that tests run as a service.
+// main_test.go holds what all tests share: skipping, waiting, building the program, what must be left behind (nothing), and the child that tests run as a service.
 
 //go:build unix
 
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,40 +56,74 @@ func within(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	}
 }
 
-var buildOnce struct {
+// built is a program that is built once, when the first test needs it.
+type built struct {
 	sync.Once
 	path string
 	err  error
 }
 
-// zinitBinary builds the program once, as it ships, and returns its path.
-func zinitBinary(t testing.TB) string {
+// build makes the program of a package: static, as it ships.
+func (b *built) build(t testing.TB, name, dir string) string {
 	t.Helper()
-	buildOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "zinit-test-")
-		if err != nil {
-			buildOnce.err = err
-			return
-		}
-		buildOnce.path = filepath.Join(dir, "zinit")
-		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", buildOnce.path, ".")
+	b.Do(func() {
+		b.path = filepath.Join(suiteDir, "programs", name)
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", b.path, dir)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			buildOnce.err = &exec.Error{Name: "go build: " + string(out), Err: err}
+			b.err = fmt.Errorf("go build %s: %w\n%s", dir, err, out)
 		}
-		_ = os.Chmod(dir, 0o755)
 	})
-	if buildOnce.err != nil {
-		t.Fatal(buildOnce.err)
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
-	return buildOnce.path
+	return b.path
 }
 
-// Where there are namespaces: what becomes PID 1 in new ones, and what is to be removed after all tests.
-var (
-	enterBox func(words []string)
-	afterAll []func()
-)
+var zinitOnce built
+
+// zinitBinary builds the program once and returns its path; ZINIT_TEST_BINARY names one that is there already.
+func zinitBinary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("ZINIT_TEST_BINARY"); path != "" {
+		return path
+	}
+	return zinitOnce.build(t, "zinit", ".")
+}
+
+// --- what is left behind
+
+// suiteMark is in the environment of every process that a test has started: by it those are found that have outlived their test.
+const suiteMark = "ZINIT_TEST_SUITE"
+
+// suiteDir holds all that tests write; cacheDir is where they may leave something for the next time.
+var suiteDir, cacheDir string
+
+// shortDir is a directory whose path is short enough for a socket in it, and open to other users.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	for n := shortDirs.Add(1); ; n = shortDirs.Add(1) {
+		dir := filepath.Join(suiteDir, strconv.FormatInt(n, 10))
+		if err := os.Mkdir(dir, 0o755); errors.Is(err, os.ErrExist) {
+			continue // of a test that was run again, elsewhere
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+}
+
+var shortDirs atomic.Int64
+
+// atEnd is asked after all tests what they have left behind, beside processes, mounts and files.
+var atEnd []func() []string
+
+// enterBox is, where there are namespaces, what becomes PID 1 in new ones.
+var enterBox func(words []string)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@child" {
@@ -93,12 +133,82 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
 		enterBox(os.Args[2:])
 	}
+	if suiteDir = os.Getenv(suiteMark); suiteDir != "" { // a test runs us again, elsewhere
+		os.Exit(m.Run())
+	}
+	os.Exit(runSuite(m))
+}
+
+// runSuite runs all tests, and fails when one of them leaves something behind.
+func runSuite(m *testing.M) int {
+	cacheDir = os.TempDir()
+	where := cacheDir
+	if len(where) > 40 {
+		where = "/tmp" // the path of a socket has at most 107 bytes
+	}
+	dir, err := os.MkdirTemp(where, "zt")
+	if err == nil {
+		err = errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "programs"), 0o755))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	suiteDir = dir
+	os.Setenv("TMPDIR", dir)
+	os.Setenv(suiteMark, dir)
 	code := m.Run()
-	if buildOnce.path != "" {
-		os.RemoveAll(filepath.Dir(buildOnce.path))
+	left := leftBehind()
+	for _, what := range left {
+		fmt.Println("left behind by a test:", what)
+		code = max(code, 1)
 	}
-	for _, clean := range afterAll {
-		clean()
+	if _, mounted := mountsBelow(dir); !mounted {
+		os.RemoveAll(dir)
 	}
-	os.Exit(code)
+	return code
+}
+
+// leftBehind gives the processes that live on, after they had time to end, and kills them; and mounts, files and more.
+func leftBehind() (left []string) {
+	marked := func() (pids []int) {
+		for _, pid := range sysAllPids() {
+			if pid != os.Getpid() && strings.Contains(string(sysEnviron(pid)), suiteMark+"="+suiteDir+"\x00") {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	pids := marked()
+	for end := time.Now().Add(slack); len(pids) > 0 && time.Now().Before(end); pids = marked() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, pid := range pids {
+		left = append(left, fmt.Sprintf("process %d: %s", pid, commandLine(pid)))
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if text, mounted := mountsBelow(suiteDir); mounted {
+		left = append(left, "mounts: "+text)
+	}
+	entries, _ := os.ReadDir(suiteDir)
+	for _, e := range entries {
+		if e.Name() != "programs" {
+			left = append(left, "file "+filepath.Join(suiteDir, e.Name()))
+		}
+	}
+	for _, ask := range atEnd {
+		left = append(left, ask()...)
+	}
+	return left
+}
+
+// mountsBelow says whether something is mounted below a directory. What deletes the directory would delete what is in there.
+func mountsBelow(dir string) (lines string, some bool) {
+	text, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " "+dir+"/") {
+			lines += line
+		}
+	}
+	return lines, lines != ""
 }

@@ -105,42 +105,14 @@ func privateDev() error {
 	return os.Remove(dir)
 }
 
-func init() {
-	enterBox = enterMain
-	afterAll = append(afterAll, func() {
-		if actorOnce.path != "" {
-			os.RemoveAll(filepath.Dir(actorOnce.path))
-		}
-	})
-}
+func init() { enterBox = enterMain }
 
-var actorOnce struct {
-	sync.Once
-	path string
-	err  error
-}
+var actorOnce built
 
-// actorBinary builds, once, the program under testdata/actor: static, for images that hold nothing else.
+// actorBinary builds, once, the program under testdata/actor, for images that hold nothing else.
 func actorBinary(t testing.TB) string {
 	t.Helper()
-	actorOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "zinit-actor-")
-		if err != nil {
-			actorOnce.err = err
-			return
-		}
-		_ = os.Chmod(dir, 0o755)
-		actorOnce.path = filepath.Join(dir, "actor")
-		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", actorOnce.path, "./testdata/actor")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			actorOnce.err = fmt.Errorf("go build: %s: %w", out, err)
-		}
-	})
-	if actorOnce.err != nil {
-		t.Fatal(actorOnce.err)
-	}
-	return actorOnce.path
+	return actorOnce.build(t, "actor", "./testdata/actor")
 }
 
 // box is `zinit init` in namespaces of its own.
@@ -758,33 +730,10 @@ func TestJobControl(t *testing.T) {
 	})
 }
 
-// terminal opens a new pseudo-terminal: our side, and that of the program.
-func ptyPair(t *testing.T) (ours, theirs *os.File) {
-	t.Helper()
-	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		skip(t, "no pseudo-terminal: "+err.Error())
-	}
-	t.Cleanup(func() { ours.Close() })
-	n, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		skip(t, "no pseudo-terminal: "+err.Error())
-	}
-	t.Cleanup(func() { theirs.Close() })
-	return ours, theirs
-}
-
 // TestRow16_CommandHasTheTerminal: it is the foreground group, so that Ctrl-C goes to it and to nobody else.
 func TestRow16_CommandHasTheTerminal(t *testing.T) {
 	t.Parallel()
-	ours, theirs := ptyPair(t)
+	ours, theirs := openPTY(t)
 	b := startInit(t, map[string]string{"side": service(t, "block")}, boxOptions{cmd: []string{actorBinary(t), "tty", "on=2:5", "print=here", "block"}, stdin: theirs, tty: true})
 	var mu sync.Mutex
 	var seen bytes.Buffer

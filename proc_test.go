@@ -123,11 +123,6 @@ func pidIn(t testing.TB, file string) int {
 	return number(strings.TrimSpace(string(data)))
 }
 
-func runs(pid int) bool {
-	st, err := readStat(pid)
-	return err == nil && !st.dead()
-}
-
 func TestRow03_ExitIsDecoded(t *testing.T) {
 	tab := newTestProcs(t)
 	for _, c := range []struct {
@@ -231,10 +226,10 @@ func TestRow04_AReapedPidIsNeverSignalled(t *testing.T) {
 	for range 3 {
 		tab.sweep(time.Now())
 	}
-	if !by.still(t) || !runs(by.p.pid) {
+	if !by.still(t) || !alive(by.p.pid) {
 		t.Error("a process that is not ours was signalled")
 	}
-	if err := sysKillOne(kin{by.p.pid, 1}, sigKill); !errors.Is(err, syscall.ESRCH) || !runs(by.p.pid) {
+	if err := sysKillOne(kin{by.p.pid, 1}, sigKill); !errors.Is(err, syscall.ESRCH) || !alive(by.p.pid) {
 		t.Errorf("a pid with another start time was signalled: %v", err)
 	}
 }
@@ -273,7 +268,7 @@ func TestRow05_DoubleForkEscapes(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.ended()
-			if runs(stray) {
+			if alive(stray) {
 				t.Error("a process that left the session outlived its service")
 			}
 		})
@@ -289,7 +284,7 @@ func TestRow05_CleanDescendantFoundByTheList(t *testing.T) {
 	r.p.stop(sigTerm)
 	r.p.kill()
 	r.ended()
-	if runs(stray) {
+	if alive(stray) {
 		t.Error("a listed descendant outlived its service")
 	}
 }
@@ -302,14 +297,14 @@ func TestRow06_LeaderDiesChildIgnoresTerm(t *testing.T) {
 	pidIn(t, file+".main")
 	r.p.stop(sigTerm)
 	eventually(t, "the leader has ended", func() bool { return errors.Is(r.p.signal(0), errGone) })
-	if !runs(child) || !r.still(t) {
+	if !alive(child) || !r.still(t) {
 		t.Fatal("the group must have time until kill")
 	}
 	r.p.kill()
 	if e := r.ended(); e != (exit{Known: true}) {
 		t.Errorf("ended with %+v", e)
 	}
-	if runs(child) {
+	if alive(child) {
 		t.Error("the child outlived kill")
 	}
 }
@@ -335,7 +330,7 @@ func TestDeathOfTheLeaderEndsTheGroup(t *testing.T) {
 	if e := r.ended(); e != (exit{Known: true, Code: 3}) {
 		t.Errorf("ended with %+v", e)
 	}
-	if runs(pidIn(t, file)) {
+	if alive(pidIn(t, file)) {
 		t.Error("the child outlived the main process")
 	}
 }
@@ -577,11 +572,11 @@ func TestAdoption(t *testing.T) {
 	if e := <-other; e.Known {
 		t.Errorf("a number that was reused: %+v", e)
 	}
-	if !runs(pid) {
+	if !alive(pid) {
 		t.Error("adopting another process with its number hurt this one")
 	}
 	p.stop(sigTerm)
-	eventually(t, "the adopted process is a zombie of its own parent", func() bool { return !runs(pid) })
+	eventually(t, "the adopted process is a zombie of its own parent", func() bool { return !alive(pid) })
 	if e := <-end; e != (exit{}) {
 		t.Errorf("the end of an adopted process: %+v", e)
 	}
@@ -608,7 +603,7 @@ func TestAdoptionOfOurOwnChildKeepsItsStatus(t *testing.T) {
 	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is a zombie", func() bool { return !runs(pid) })
+	eventually(t, "it is a zombie", func() bool { return !alive(pid) })
 	second := newProcs()
 	defer second.close()
 	end := make(chan exit, 1)
@@ -682,7 +677,7 @@ func testSibling(t *testing.T, words ...string) {
 }
 
 // With thousands of log pipes open, spawns go through threads with a table of their own. A service must not see the difference.
-func TestSpawnAmongManyDescriptors(t *testing.T) {
+func TestRow12_SpawnAmongManyDescriptors(t *testing.T) {
 	for range 500 {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
@@ -765,7 +760,7 @@ func TestHelper(t *testing.T) {
 	if took := time.Since(begin); took > limit+slack {
 		t.Errorf("a helper with %v took %v", limit, took)
 	}
-	if runs(pidIn(t, file)) {
+	if alive(pidIn(t, file)) {
 		t.Error("a child of the helper outlived it")
 	}
 	eventually(t, "no zombie is left", func() bool { return len(sysChildren(nil, os.Getpid())) == 0 })
@@ -925,7 +920,7 @@ func TestForeign(t *testing.T) {
 	if got := tab.foreign(strings.ToUpper(name)); !slices.Equal(got, []int{pid}) {
 		t.Errorf("foreign %v, want %d", got, pid)
 	}
-	if left := removeForeign([]int{pid}, patience); len(left) != 0 || runs(pid) {
+	if left := removeForeign([]int{pid}, patience); len(left) != 0 || alive(pid) {
 		t.Errorf("left after kill_others: %v", left)
 	}
 	for _, self := range []string{"zinit.test", "init", "kthreadd"} {

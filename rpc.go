@@ -3354,7 +3354,7 @@ func doDebugState(q *rpcCall) (any, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "zinit %s, %s, pid %d, up %v\n", i.Version, i.Mode, i.PID, time.Since(i.Started).Round(time.Millisecond))
 	fmt.Fprintf(&b, "socket %s: %d connections (%d read only), %d bytes held, %d deletions waiting\n", i.Socket, conns, readers, r.held.Load(), r.detached.Load())
-	fmt.Fprintf(&b, "%d goroutines, %s %s/%s\n", runtime.NumGoroutine(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(&b, "%d goroutines, %d descriptors, %s %s/%s\n", runtime.NumGoroutine(), sysFDs(os.Getpid()), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for n := range result.Services {
 		s := &result.Services[n]
 		s.Status.measure()

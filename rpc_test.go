@@ -33,7 +33,7 @@ type testDoor struct {
 
 func newTestDoor(t testing.TB) *testDoor {
 	t.Helper()
-	dir := t.TempDir()
+	dir := shortDir(t)
 	services := filepath.Join(dir, "services")
 	if err := os.Mkdir(services, 0o755); err != nil {
 		t.Fatal(err)

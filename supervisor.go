@@ -510,6 +510,7 @@ func serverMain(opts serverOptions) int {
 		serverLog.flush(time.Second)
 		return exitUsage
 	}
+	sysPrivate()
 	memory := newBurst()
 	for i, d := range opts.configDirs {
 		if abs, err := filepath.Abs(d); err == nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// stageLoop starts the real loop of a supervisor whose effects go to do. It must be called in a bubble; quit ends it.
+// stageLoop starts the real loop of a supervisor whose effects go to do. In a bubble its time costs nothing; quit ends it.
 func stageLoop(do func(s *supervisor, e *effect)) (s *supervisor, quit chan struct{}) {
 	s = newSupervisor(serverOptions{shutdownTimeout: 30 * time.Second}, "standalone")
 	s.logs = &logHub{}
@@ -87,6 +87,51 @@ func TestLoopTimesOut(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestRow27_ClockJumps: no deadline hangs on the time of day. Those of a running server have a monotonic reading, which comparing and
+// subtracting prefer; those that a server leaves to the next one are saved by the monotonic clock, which stands above a jump.
+func TestRow27_ClockJumps(t *testing.T) {
+	s, quit := stageLoop(func(s *supervisor, e *effect) {
+		switch e.kind {
+		case effectSpawn:
+			s.submit(event{kind: eventSpawned, name: e.name, gen: e.gen, pid: 7})
+			if e.name == "web" {
+				s.submit(event{kind: eventExited, name: e.name, gen: e.gen, exit: exit{Known: true, Code: 1}})
+			}
+		case effectReply:
+			e.ticket.done <- reply{e.answer, e.err}
+		}
+	})
+	defer close(quit)
+	for _, unit := range []string{"web delay=1m", "slow health=10s start_timeout=30s", "deaf"} {
+		if _, err := s.ask(event{kind: eventPut, cfg: testUnit(unit)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "web waits for its restart", func() (pending bool) {
+		s.view(func(g *graph, _ time.Time) { pending = g.unit("web").pending && g.unit("slow").spawned })
+		return pending
+	})
+	if _, err := s.ask(event{kind: eventStop, name: "deaf"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.view(func(g *graph, now time.Time) {
+		for what, at := range map[string]time.Time{"now": now, "the restart": g.unit("web").restartDue, "the start timeout": g.unit("slow").startDue,
+			"the stop timeout": g.unit("deaf").stopDue, "the timer": g.nextDue()} {
+			if at.IsZero() || at == at.Round(0) { // Round strips a monotonic reading
+				t.Errorf("%s (%v) follows the time of day", what, at)
+			}
+		}
+	})
+	before := clockNow()
+	due := before.save(before.now.Add(time.Minute))
+	for _, years := range []int{-50, 0, 10} {
+		after := monoClock{before.now.Round(0).AddDate(years, 0, 0), before.mono + int64(10*time.Second)}
+		if left := after.load(due).Sub(after.now); left != 50*time.Second {
+			t.Errorf("a clock that jumped by %d years while a server was replaced leaves %v of a minute after ten seconds", years, left)
+		}
+	}
 }
 
 // TestSavedState saves random graphs and reads them back: what comes back is what was there, also after many turns, and after a cut.

@@ -417,6 +417,8 @@ const (
 
 func sysSubreaper() {}
 
+func sysPrivate() {}
+
 func sysSocketPair() (int, int, error) { return -1, -1, errNotSupported }
 
 func sysSendPacket(int, []byte, []int) error { return errNotSupported }

@@ -207,6 +207,7 @@ type tty struct {
 	before *unix.Termios
 	cmd    *exec.Cmd
 	ended  chan error
+	gone   chan struct{} // closed at the end of cmd
 	mu     sync.Mutex
 	vt     *vt
 	raw    []byte // all that was written
@@ -215,38 +216,32 @@ type tty struct {
 // openTTY starts a program in a new pseudo-terminal of that size.
 func openTTY(t *testing.T, cols, rows int, env []string, argv ...string) *tty {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		skip(t, "no pseudo-terminals here: "+err.Error())
-	}
-	t.Cleanup(func() { master.Close() })
+	master, slave := openPTY(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	fd := int(master.Fd())
-	must(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	must(err)
-	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		skip(t, "no pseudo-terminals here: "+err.Error())
-	}
-	t.Cleanup(func() { slave.Close() })
-	p := &tty{t: t, master: master, slave: slave, ended: make(chan error, 1), vt: newVT(cols, rows)}
+	p := &tty{t: t, master: master, slave: slave, ended: make(chan error, 1), gone: make(chan struct{}), vt: newVT(cols, rows)}
+	var err error
 	p.before, err = unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	must(err)
-	must(unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(cols), Row: uint16(rows)}))
+	must(unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(cols), Row: uint16(rows)}))
 	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
 	p.cmd.Env = append(append(os.Environ(), "NO_COLOR=1", "TERM=xterm", "HOME="+t.TempDir(), "XDG_STATE_HOME="), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	must(p.cmd.Start())
 	go p.read()
-	go func() { p.ended <- p.cmd.Wait() }()
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	go func() {
+		p.ended <- p.cmd.Wait()
+		close(p.gone)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.gone
+	})
 	return p
 }
 
