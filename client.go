@@ -1762,6 +1762,10 @@ func cmdGet(c *cli) int {
 		hint("zinit --json get %s", c.args[0])
 		return exitRefused
 	}
+	var server struct{ Mode string }
+	if _, err := c.call("system.ping", nil, &server); err == nil && conf.Logging.Console != nil && *conf.Logging.Console == (server.Mode == "container") {
+		conf.Logging.Console = nil // the default there
+	}
 	c.printWhole(string(conf.toml()))
 	return exitDone
 }

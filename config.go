@@ -51,7 +51,7 @@ type serviceDef struct {
 	Status            string // start, stop or ignore
 	Class             string // user or system
 	Critical, Oneshot bool
-	User, Group       string // a number stands here as its decimal text
+	User, Group       string // a number that was written as one has its sign: +1000
 	Ports             []int
 	ProcessFilter     string
 	KillOthers        bool
@@ -353,6 +353,9 @@ func (c *config) has(section string) bool {
 func (f *field) value(c *config) any {
 	switch p := f.at(c).(type) {
 	case *string:
+		if n, err := strconv.ParseInt(*p, 10, 64); f.kind == kindIdentity && err == nil && (*p)[0] == '+' {
+			return n
+		}
 		return *p
 	case *bool:
 		return *p
@@ -437,7 +440,7 @@ func (c *config) sections() (names []string) {
 }
 
 // value is CONFIG as service.get answers it: every key with its default, commands as they were written.
-// Absent are only keys that have neither a value nor a default (stop_exec, console, and those of [limits]).
+// Absent are only keys that have neither a value nor a default of their own (stop_exec, console, and those of [limits]).
 func (c *config) value() map[string]any {
 	all := map[string]any{}
 	for _, section := range c.sections() {
@@ -714,7 +717,7 @@ func (f *field) set(c *config, v any) []complaint {
 		return f.setSignal(p.(*int), v)
 	case kindIdentity:
 		if n, ok := v.(int64); ok {
-			v = strconv.FormatInt(n, 10)
+			v = fmt.Sprintf("%+d", n)
 		}
 		return f.setText(p, v)
 	}
@@ -814,7 +817,7 @@ func badIdentity(key, s string) string {
 	n, err := strconv.ParseInt(s, 10, 64)
 	switch {
 	case err == nil && (n < 0 || n >= math.MaxUint32) || errors.Is(err, strconv.ErrRange):
-		return fmt.Sprintf("`%s` must be a name or a number from 0 to %d, not %s", key, uint32(math.MaxUint32-1), quoted(s))
+		return fmt.Sprintf("`%s` must be a name or a number from 0 to %d, not %s", key, uint32(math.MaxUint32-1), quoted(strings.TrimPrefix(s, "+")))
 	case strings.ContainsAny(s, ":/ \t\r\n"):
 		return fmt.Sprintf("`%s` %s is no name of a user or group; give one name or number", key, quoted(s))
 	}

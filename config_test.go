@@ -68,7 +68,7 @@ func TestEveryKeyIsKept(t *testing.T) {
 	}{
 		{"name", s.Name, "app"}, {"exec", s.Exec.Argv, []string{"/usr/bin/app", "--port", "80"}}, {"dir", s.Dir, "/opt/app"},
 		{"env", s.Env, map[string]string{"LOG": "debug", "A B": "x\"y"}}, {"env_file", s.EnvFile, "-/etc/app.env"}, {"status", s.Status, "ignore"},
-		{"class", s.Class, "system"}, {"critical", s.Critical, true}, {"user", s.User, "app"}, {"group", s.Group, "1000"},
+		{"class", s.Class, "system"}, {"critical", s.Critical, true}, {"user", s.User, "app"}, {"group", s.Group, "+1000"},
 		{"ports", s.Ports, []int{8080, 8081}}, {"process_filter", s.ProcessFilter, "old-app"}, {"kill_others", s.KillOthers, true},
 		{"requires", c.Dependencies.Requires, []string{"database"}}, {"conflicts", c.Dependencies.Conflicts, []string{"dev-mode"}},
 		{"restart_delay_ms", l.RestartDelay, 5 * time.Millisecond}, {"stop_signal", l.StopSignal, 2}, {"stop_exec", l.StopExec.Line, "app --quit"},
@@ -513,9 +513,12 @@ func TestSignals(t *testing.T) {
 }
 
 func TestConfigOverRPC(t *testing.T) {
-	c, errs, _ := parseJSON([]byte(`{"service": {"name": "x", "exec": ["a"], "user": 1000, "dir": null, "ports": [8e3]}, "lifecycle": {"restart_delay_ms": 20.0}, "health": null}`))
-	if len(errs) > 0 || c.Service.User != "1000" || c.Service.Ports[0] != 8000 || c.Lifecycle.RestartDelay != 20*time.Millisecond || c.Health != nil || c.persist {
+	c, errs, _ := parseJSON([]byte(`{"service": {"name": "x", "exec": ["a"], "user": 1000, "group": "1000", "dir": null, "ports": [8e3]}, "lifecycle": {"restart_delay_ms": 20.0}, "health": null}`))
+	if len(errs) > 0 || c.Service.User != "+1000" || c.Service.Group != "1000" || c.Service.Ports[0] != 8000 || c.Lifecycle.RestartDelay != 20*time.Millisecond || c.Health != nil || c.persist {
 		t.Errorf("%+v, %v", c, errs)
+	}
+	if text := string(c.toml()); !strings.Contains(text, "user = 1000\ngroup = \"1000\"\n") {
+		t.Errorf("a number is written as it was, but here\n%s", text)
 	}
 	for _, row := range []struct{ text, want string }{
 		{`{`, "the config is not JSON"},

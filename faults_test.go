@@ -1066,3 +1066,18 @@ func TestRow58_SameUserCannotLookInside(t *testing.T) {
 	s.ok("restart", "spy", "--wait")
 	s.stop()
 }
+
+// TestGetFillsInTheDefaults: service.get says what counts, `zinit get` only what differs, and set with either changes nothing.
+func TestGetFillsInTheDefaults(t *testing.T) {
+	s := startServer(t, map[string]string{"one": playing(waiting)})
+	said := s.ok("--json", "get", "one")
+	says(t, said, `"console":false`, `"stop_signal":"SIGTERM"`, `"start_timeout_ms":30000`)
+	text := s.ok("get", "one")
+	if strings.Contains(text, "console") || strings.Contains(text, "timeout") {
+		t.Errorf("defaults in\n%s", text)
+	}
+	s.ok("call", "service.set", `{"config": `+said+`}`)
+	if again := s.ok("--json", "get", "one"); again != said {
+		t.Errorf("set with\n%s\nit is\n%s", said, again)
+	}
+}

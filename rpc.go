@@ -2937,7 +2937,11 @@ func doGet(q *rpcCall) (any, error) {
 	if err := q.look(func(_ *graph, u *unit, _ time.Time) { c = u.newest() }); err != nil {
 		return nil, err
 	}
-	return configValue(c.value()), nil
+	all := c.value()
+	if logging, ok := all["logging"].(map[string]any); ok && logging["console"] == nil {
+		logging["console"] = q.core().mode == "container"
+	}
+	return configValue(all), nil
 }
 
 func doDelete(q *rpcCall) (any, error) {
