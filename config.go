@@ -1213,10 +1213,12 @@ func plainValue(v any) any {
 			list[i] = plainValue(v[i])
 		}
 		return list
-	case []any:
+	case []any: // it may be a default, which all share
+		list := make([]any, len(v))
 		for i := range v {
-			v[i] = plainValue(v[i])
+			list[i] = plainValue(v[i])
 		}
+		return list
 	case map[string]any:
 		for k, e := range v {
 			if e == nil {

@@ -654,6 +654,26 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
+// TestManyFilesAtOnce: files are read side by side, and each has what it would have alone.
+func TestManyFilesAtOnce(t *testing.T) {
+	content := map[string]string{}
+	for n := range 500 {
+		content[fmt.Sprintf("s%03d.toml", n)] = fmt.Sprintf("[service]\nexec = \"x %d\"\n[lifecycle]\nsuccess_codes = [%d, 1]\n[health]\ntype = \"tcp\"\ntarget = \":%d\"\n", n, n%200, n+1)
+		content[fmt.Sprintf("t%03d.toml", n)] = "[service]\nexec = \"y\"\n"
+	}
+	dir := files(t, content)
+	l := loadDirs("", []string{dir})
+	if len(l.configs) != len(content) || len(l.errors) > 0 {
+		t.Fatalf("%d of %d files, errors %v", len(l.configs), len(content), l.errors)
+	}
+	for _, c := range l.configs {
+		alone, _, _ := parseTOML([]byte(content[c.Service.Name+".toml"]), c.path, c.Service.Name)
+		if alone == nil || !c.same(alone) {
+			t.Fatalf("%s is\n%s\nalone it is\n%+v", c.Service.Name, c.toml(), alone)
+		}
+	}
+}
+
 func TestOnlyRegularFilesOfOneMegabyte(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

@@ -110,7 +110,9 @@ func TestRow27_ClockJumps(t *testing.T) {
 		}
 	}
 	eventually(t, "web waits for its restart", func() (pending bool) {
-		s.view(func(g *graph, _ time.Time) { pending = g.unit("web").pending && g.unit("slow").spawned && g.unit("deaf").spawned })
+		s.view(func(g *graph, _ time.Time) {
+			pending = g.unit("web").pending && g.unit("slow").spawned && g.unit("deaf").spawned
+		})
 		return pending
 	})
 	if _, err := s.ask(event{kind: eventStop, name: "deaf"}, nil); err != nil {
