@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -818,6 +819,50 @@ func TestRow39_AKilledServerIsFollowedByOneThatAdopts(t *testing.T) {
 		t.Error("the adopted process was not stopped")
 	}
 	s.stop()
+}
+
+// TestPlannedRestart: between a standalone server that ends by system.prepare_restart and the next, no line is lost, and the rings are kept.
+func TestPlannedRestart(t *testing.T) {
+	flag := filepath.Join(shortDir(t), "flag")
+	s := startServer(t, map[string]string{"lives": playing("", "print=before", "write=half", "await="+flag, "print= and half", "block")})
+	eventually(t, "it printed", func() bool { return strings.Contains(s.ok("logs", "lives"), "before") })
+	first, pid := s.ok("--json", "logs", "lives", "-n", "1"), s.status("lives").PID
+	s.ok("call", "system.prepare_restart")
+	if err := <-s.ended; err != nil {
+		t.Fatal(err)
+	}
+	s.ended <- nil
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	eventually(t, "the rest of the line is there", func() bool { return strings.Contains(s.ok("logs", "lives"), "half and half") })
+	if now := s.status("lives"); now.PID != pid {
+		t.Errorf("the pid was %d and is %d", pid, now.PID)
+	}
+	if now := s.ok("--json", "logs", "lives"); !strings.HasPrefix(now, strings.TrimSuffix(first, "]\n")) {
+		t.Errorf("the ring had\n%sand has\n%s", first, now)
+	}
+}
+
+// TestUnreadableState: what a standalone server left running, and nobody knows any more, is stopped before anything starts.
+func TestUnreadableState(t *testing.T) {
+	s := startServer(t, map[string]string{"lives": playing("", "fork=block", "block")})
+	s.is("running", "lives")
+	old := s.status("lives").PID
+	eventually(t, "it has a child", func() bool { return len(sysChildren(nil, old)) == 1 })
+	child := sysChildren(nil, old)[0]
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	s.ended <- nil
+	if err := os.WriteFile(s.socket+".state", bytes.Repeat([]byte("nonsense"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	s.is("running", "lives")
+	if now := s.status("lives").PID; now == old || alive(old) || alive(child) {
+		t.Errorf("the pid was %d and is %d; alive: %v, and its child: %v", old, now, alive(old), alive(child))
+	}
 }
 
 func TestRow42_TheSecondSignalKills(t *testing.T) {

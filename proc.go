@@ -780,6 +780,16 @@ func (p *process) survivors(ended bool) int {
 	return len(all)
 }
 
+// writesBelow says whether stdout or stderr of a process is a file of this directory.
+func writesBelow(pid int, dir string) bool {
+	for _, fd := range []string{"1", "2"} {
+		if to, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/" + fd); err == nil && path.Dir(to) == dir {
+			return true
+		}
+	}
+	return false
+}
+
 // groupMembers lists the processes of a group that still run.
 func groupMembers(pgid int) []int {
 	var members []int

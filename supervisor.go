@@ -721,11 +721,17 @@ func (s *supervisor) takeRings(fds []int) {
 		fd = fds[0]
 	} else if n, err := strconv.Atoi(os.Getenv(ringsVar)); err == nil {
 		fd = n
+	} else if data, err := os.ReadFile(s.ringsFile()); err == nil && s.keeper == nil {
+		s.partial = s.loadRings(data)
+		_ = os.Remove(s.ringsFile())
+		return
 	} else {
 		return
 	}
 	os.Unsetenv(ringsVar)
-	s.partial = s.loadRings(fd)
+	data, _ := sysReadAll(fd)
+	_ = sysClose(fd)
+	s.partial = s.loadRings(data)
 }
 
 // begin starts what is to be started, or lets what was adopted go on. What it returns is closed when the services are loaded.
@@ -1808,18 +1814,24 @@ func (s *supervisor) findStarted(u *unit, known map[int]bool) (kin, bool) {
 // intentSlack is how much earlier than the intent a start may seem to be: the kernel counts start times in hundredths of a second.
 const intentSlack = 30 * time.Millisecond
 
-// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start.
+// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start. After a
+// standalone server they are children of somebody else; ours are those that write to our pipes.
 func (s *supervisor) discard() {
+	var left []int
 	for _, p := range sysAllPids() {
-		if st, err := readStat(p); err != nil || p == os.Getpid() || st.PPID != s.procs.root {
+		if st, err := readStat(p); err != nil || p == os.Getpid() || s.keeper != nil && st.PPID != s.procs.root {
+			continue
+		}
+		if s.keeper == nil && !writesBelow(p, s.logs.fifos) {
 			continue
 		}
 		env, _ := foreignMemory(p, sysEnviron)
 		if envValue(env, "ZINIT_INVOCATION_ID") != "" {
 			logf(logWarn, "stopping process %d: it belongs to a service of a server whose state cannot be read", p)
-			removeForeign([]int{p}, 2*time.Second)
+			left = append(left, p)
 		}
 	}
+	removeForeign(left, 2*time.Second)
 }
 
 // follow takes what the keeper says, for ever. Without a keeper (it was no PID 1 and died) all services are stopped.
@@ -2042,7 +2054,7 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 	return ver, func() {
 		background("upgrade", func() {
 			s.freeze()
-			rings, err := s.saveRings()
+			rings, err := sysMemfdWith("zinit-logs", s.packRings())
 			env := os.Environ()
 			if err == nil {
 				env = append(env, ringsVar+"="+fmt.Sprint(rings))
@@ -2071,8 +2083,8 @@ func (s *supervisor) thaw() {
 	s.mu.Unlock()
 }
 
-// saveRings writes all log lines, and the beginnings of lines, into memory that survives an execve or goes to the keeper.
-func (s *supervisor) saveRings() (int, error) {
+// packRings puts all log lines, and the beginnings of lines, into one text for the next server.
+func (s *supervisor) packRings() []byte {
 	var b []byte
 	end := time.Now().Add(time.Second)
 	for _, n := range s.logs.names() {
@@ -2088,17 +2100,15 @@ func (s *supervisor) saveRings() (int, error) {
 			break
 		}
 	}
-	return sysMemfdWith("zinit-logs", b)
+	return b
 }
 
+// ringsFile is where a standalone server that ends as planned leaves its log lines: among its pipes, which are in memory if possible.
+func (s *supervisor) ringsFile() string { return filepath.Join(s.logs.fifos, ".rings") }
+
 // loadRings puts saved log lines back and returns the beginnings of lines by "service stream".
-func (s *supervisor) loadRings(fd int) map[string][]byte {
+func (s *supervisor) loadRings(data []byte) map[string][]byte {
 	partial := map[string][]byte{}
-	data, err := sysReadAll(fd)
-	_ = sysClose(fd)
-	if err != nil {
-		return partial
-	}
 	lines := map[string][]logLine{}
 	for _, r := range splitRecords(data) {
 		switch r[0] {
@@ -2131,7 +2141,7 @@ func (s *supervisor) handover() {
 		}
 	}
 	s.freeze()
-	if rings, err := s.saveRings(); err == nil {
+	if rings, err := sysMemfdWith("zinit-logs", s.packRings()); err == nil {
 		s.keeper.send(packet{op: opStore, text: ringsKey, fds: []int{rings}})
 	}
 	s.keeper.flush(500 * time.Millisecond)
@@ -2159,6 +2169,7 @@ func (s *supervisor) prepareRestart() (file *string, names []string, after func(
 	return &path, names, func() {
 		background("restart", func() {
 			s.freeze()
+			_ = os.WriteFile(s.ringsFile(), s.packRings(), 0o600) // without it the rings are empty
 			logf(logInfo, "ending; the services go on, and the next server adopts them")
 			s.logs.flushLogs(time.Second)
 			os.Exit(0)
