@@ -933,6 +933,7 @@ func probed(text string) map[string]string {
 }
 
 func TestMachineBootsAndPowersOff(t *testing.T) {
+	t.Parallel()
 	data := machineDisk(t, "data", map[string]string{"/hello": "from the disk\n"}, nil)
 	swap := filepath.Join(t.TempDir(), "swap.img")
 	space := make([]byte, 16<<20)
@@ -984,6 +985,7 @@ func TestMachineBootsAndPowersOff(t *testing.T) {
 }
 
 func TestMachineGoesOverToItsRootFileSystem(t *testing.T) {
+	t.Parallel()
 	probe := probeBinary(t)
 	root := machineDisk(t, "root", map[string]string{
 		probeMark: "", "/etc/hostname": "disk\n", "/etc/fstab": "LABEL=root / ext4 rw,noatime 0 1\n",
@@ -1012,6 +1014,7 @@ func TestMachineGoesOverToItsRootFileSystem(t *testing.T) {
 }
 
 func TestMachineTakesItselfAlongToARootFileSystemWithoutInit(t *testing.T) {
+	t.Parallel()
 	root := machineDisk(t, "root", map[string]string{probeMark: "", "/etc/hostname": "disk\n"}, nil)
 	m := startMachine(t, machineSpec{
 		init: probeBinary(t), modules: []string{"virtio_pci", "virtio_blk"}, disks: []string{root}, words: "zinit.root=/dev/vda",
@@ -1024,6 +1027,7 @@ func TestMachineTakesItselfAlongToARootFileSystemWithoutInit(t *testing.T) {
 }
 
 func TestMachineInAnEmergencyHasAShell(t *testing.T) {
+	t.Parallel()
 	busybox := "/bin/busybox"
 	if f, err := elf.Open(busybox); err != nil || slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
 		skip(t, "no static busybox here (apt-get install busybox-static)")

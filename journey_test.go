@@ -77,6 +77,7 @@ func (s *server) run(args ...string) {
 			_ = cmd.Process.Kill()
 			s.t.Error("the server did not end after SIGTERM")
 		}
+		out.Close()
 		if s.t.Failed() {
 			text, _ := os.ReadFile(out.Name())
 			s.t.Logf("the server said:\n%s", text)

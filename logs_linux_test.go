@@ -302,23 +302,14 @@ func TestRawFileExactlyOnceOverKill(t *testing.T) {
 func TestNoDescriptorStaysOpen(t *testing.T) {
 	h := testHub(t)
 	testPipes(t, h, "warm up")
-	count := func() int {
-		names, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			skip(t, "no /proc")
-		}
-		return len(names)
-	}
-	before := count()
+	before := sysFDs(os.Getpid())
 	for range 300 {
 		r := testPipes(t, h, "s")
 		io.WriteString(r.stdout, "x\n")
 		r.end()
 		r.drain()
 	}
-	if after := count(); after > before {
-		t.Fatalf("%d descriptors before, %d after 300 runs", before, after)
-	}
+	noMoreThan(t, before)
 }
 
 func TestIdlePipesWakeNobody(t *testing.T) {

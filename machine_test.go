@@ -72,11 +72,14 @@ func startMachine(t testing.TB, spec machineSpec) *machine {
 		t.Fatal(err)
 	}
 	m.cmd.Stdout, m.cmd.Stderr = m, m
+	oneMachine.Lock()
 	if err := m.cmd.Start(); err != nil {
+		oneMachine.Unlock()
 		t.Fatal(err)
 	}
 	go func() {
 		_ = m.cmd.Wait()
+		oneMachine.Unlock()
 		close(m.ended)
 	}()
 	t.Cleanup(func() {
@@ -160,6 +163,9 @@ var kernelOnce struct {
 	kernelFiles
 	why string
 }
+
+// oneMachine is held while a machine runs: without hardware virtualisation each takes a processor for itself.
+var oneMachine sync.Mutex
 
 // machineKernel finds Debian's kernel for clouds: installed, or unpacked once into a directory for temporary files.
 func machineKernel(t testing.TB) kernelFiles {

@@ -6,6 +6,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,7 +87,10 @@ var zinitOnce built
 func zinitBinary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("ZINIT_TEST_BINARY"); path != "" {
-		return path
+		zinitOnce.Do(func() {
+			zinitOnce.path = filepath.Join(suiteDir, "programs", "zinit")
+			zinitOnce.err = os.Symlink(path, zinitOnce.path)
+		})
 	}
 	return zinitOnce.build(t, "zinit", ".")
 }
@@ -155,6 +159,7 @@ func runSuite(m *testing.M) int {
 		return 1
 	}
 	suiteDir = dir
+	_ = flag.Set("test.parallel", "8") // these tests mostly wait; -parallel N on the command line counts all the same
 	os.Setenv("TMPDIR", dir)
 	os.Setenv(suiteMark, dir)
 	code := m.Run()

@@ -707,9 +707,13 @@ func TestRow12_SpawnAmongManyDescriptors(t *testing.T) {
 			before = sysFDs(os.Getpid())
 		}
 	}
-	if after := sysFDs(os.Getpid()); after != before {
-		t.Errorf("%d descriptors after three starts, %d after the first", after, before)
-	}
+	noMoreThan(t, before)
+}
+
+// noMoreThan waits until we have as many descriptors as before, at most: the sweeper of a table opens files of /proc for a moment.
+func noMoreThan(t testing.TB, before int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("no more than %d descriptors are open", before), func() bool { return sysFDs(os.Getpid()) <= before })
 }
 
 func TestNoDescriptorIsLeftBehind(t *testing.T) {
@@ -737,9 +741,7 @@ func TestNoDescriptorIsLeftBehind(t *testing.T) {
 			before = sysFDs(os.Getpid())
 		}
 	}
-	if after := sysFDs(os.Getpid()); after > before {
-		t.Errorf("%d descriptors, %d after the first round", after, before)
-	}
+	noMoreThan(t, before)
 }
 
 func TestHelper(t *testing.T) {
