@@ -465,7 +465,7 @@ func TestRow54_AcceptWithoutDescriptors(t *testing.T) {
 // TestNoPackageNet: net and what it brings along is an eighth of a program that has sockets of its own.
 func TestNoPackageNet(t *testing.T) {
 	for _, system := range []string{"linux", "darwin"} {
-		list := exec.Command("go", "list", "-deps", ".")
+		list := exec.Command("go", "list", "-buildvcs=false", "-deps", ".")
 		list.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
 		out, err := list.Output()
 		if err != nil {

@@ -430,6 +430,9 @@ func TestFullScreenAtTwoSizes(t *testing.T) {
 	s := tuiServer(t)
 	p := openTTY(t, 80, 24, nil, zinitBinary(t), "--socket", s.path, "tui")
 	titled := func(screen string, cols int) string { // the socket stands at the right end of the title
+		if cols-49-len(s.path) < 0 {
+			skip(t, "the path of a temporary directory is too long to be shown: "+s.path)
+		}
 		return strings.Replace(screen, "1 failed\n", "1 failed"+strings.Repeat(" ", cols-49-len(s.path))+s.path+"\n", 1)
 	}
 	p.is(titled(tui80, 80))
