@@ -21,6 +21,7 @@ import (
 //	print=TEXT      a line to stdout                     eprint=TEXT    a line to stderr
 //	write=TEXT      to stdout without a newline          lines=N        the lines 1 … N to stdout
 //	flood=N         N bytes to stdout without a newline
+//	steady=RATE:MS  the lines 1, 2, … at that pace (lines a second) for so long, then "end" and how many ms it was behind at worst
 //	fill            print lines for ever                 pid            print our pid
 //	exit=CODE       end with that code                   die=SIGNAL     end by that signal (number or name without SIG)
 //	sleep=MS        wait                                 block          wait for ever (signals keep their effect)
@@ -93,6 +94,9 @@ func childSays(verb, arg string) bool {
 		for n := number(arg); n > 0; n -= len(block) {
 			_, _ = os.Stdout.Write(block[:min(n, len(block))])
 		}
+	case "steady":
+		rate, ms, _ := strings.Cut(arg, ":")
+		childSteady(number(rate), time.Duration(number(ms))*time.Millisecond)
 	case "fill":
 		block := []byte(strings.Repeat("the quick brown fox jumps over the lazy dog\n", 1000))
 		for {
@@ -145,6 +149,24 @@ func childSays(verb, arg string) bool {
 		return false
 	}
 	return true
+}
+
+// childSteady prints lines one by one as they fall due. It is behind by what its log made it wait.
+func childSteady(rate int, long time.Duration) {
+	began, worst, n := time.Now(), time.Duration(0), 0
+	for all := int(long * time.Duration(rate) / time.Second); n < all; {
+		past := time.Since(began)
+		due := min(all, int(past*time.Duration(rate)/time.Second))
+		if n >= due {
+			time.Sleep(100 * time.Microsecond)
+			continue
+		}
+		worst = max(worst, past-time.Duration(n)*time.Second/time.Duration(rate))
+		for end := min(due, n+100); n < end; n++ {
+			_, _ = os.Stdout.WriteString(strconv.Itoa(n+1) + " is the number of this line, which is as long as the lines of a log\n")
+		}
+	}
+	fmt.Println("end", worst.Milliseconds())
 }
 
 // childActs obeys words that wait, end or change something.

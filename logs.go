@@ -23,8 +23,11 @@ const (
 	maxLine       = 16 << 10 // longer lines are split
 	ringMax       = 4 << 20  // bytes of one ring, whatever buffer_lines says
 	ringRecord    = 8 << 10  // a batch is stored in records of about this size, the unit that is forgotten
-	followerLines = 1000     // lines that wait for one follower …
+	followerLines = 10000    // lines from before that a follower may begin with …
 	followerBytes = 1 << 20  // … and their bytes
+	tapeBytes     = 4 << 20  // new lines that wait for all followers together …
+	tapeParts     = 1 << 14  // … in parts …
+	tapePartBytes = 16 << 10 // … of about this size
 )
 
 // logLine is one line of a service, in valid UTF-8.
@@ -301,9 +304,11 @@ type logHub struct {
 	frozen   []*logPipe // since freeze
 	mark     func()     // called now and then as seq grows, so that it is saved
 
-	emit      mutex // orders seq, rings and followers
+	emit      mutex // orders seq, rings and the tape
 	seq       uint64
-	followers []*follower
+	everyone  audience
+	audiences map[string]*audience // of those who follow only some services, by their names
+	tape      tape
 
 	drains  mutex // owns drainSC: a thousand ends at once need one buffer
 	drainSC *scratch
@@ -315,7 +320,7 @@ type logHub struct {
 
 // newLogHub makes an empty hub whose console copies go to the descriptor console.
 func newLogHub(console int) *logHub {
-	h := &logHub{services: map[string]*logService{}, files: map[string]*logFile{}, scratches: make(chan *scratch, 2)}
+	h := &logHub{services: map[string]*logService{}, files: map[string]*logFile{}, audiences: map[string]*audience{}, scratches: make(chan *scratch, 2)}
 	h.console = serverLog
 	if console != serverLog.fd && !logSameFile(console, serverLog.fd) {
 		h.console = newLineWriter(console)
@@ -428,8 +433,8 @@ func (h *logHub) emitLines(s *logService, stream uint8, data []byte) {
 	s.mu.Lock()
 	s.ring.push(stream, first, ms, data, n)
 	s.mu.Unlock()
-	for _, f := range h.followers {
-		f.offer(s.name, stream, first, ms, data, n)
+	if len(h.everyone.followers)+len(h.audiences) > 0 {
+		h.publish(tapePart{s.name, stream, n, first, ms, data})
 	}
 	h.emit.Unlock()
 	if sinks.console {
@@ -629,102 +634,247 @@ func (h *logHub) lastSeq() uint64 {
 
 // ---- followers ----
 
-// follower is a bounded queue of new lines for one client. wake has room for one: it is filled when lines wait.
+// Who prints does next to nothing for those who follow: its lines go once onto a tape, which there is only while somebody follows, and who sleeps is
+// woken. Each follower reads the tape at its own pace. What has fallen off its end before a follower came there is lost to it, and counted.
+
+// tapePart is a run of lines of one service and stream, each with its newline. It may grow at its end; what there was stays.
+type tapePart struct {
+	service string
+	stream  uint8
+	n       int    // lines
+	seq     uint64 // of the first
+	ms      int64
+	data    []byte
+}
+
+// tape holds the newest lines that anybody follows.
+type tape struct {
+	parts []tapePart // the oldest first
+	first uint64     // number of the oldest, counted since ever
+	bytes int
+}
+
+func (t *tape) add(p tapePart) {
+	for all := p.data; len(all) > 0; {
+		end := len(all)
+		if end > tapePartBytes {
+			end = tapePartBytes + 1 + bytes.IndexByte(all[tapePartBytes:], '\n')
+		}
+		p.data, all = all[:end], all[end:]
+		p.n = bytes.Count(p.data, newline)
+		t.put(p)
+		p.seq += uint64(p.n)
+	}
+	drop := 0
+	for ; t.bytes > tapeBytes || len(t.parts)-drop > tapeParts; drop++ {
+		t.bytes -= len(t.parts[drop].data)
+		t.parts[drop] = tapePart{}
+	}
+	t.parts, t.first = t.parts[drop:], t.first+uint64(drop)
+}
+
+// put joins a part with the newest where they belong together: a service that prints line by line fills few parts.
+func (t *tape) put(p tapePart) {
+	t.bytes += len(p.data)
+	if n := len(t.parts); n > 0 {
+		last := &t.parts[n-1]
+		if last.service == p.service && last.stream == p.stream && last.ms == p.ms && last.seq+uint64(last.n) == p.seq && len(last.data) < tapePartBytes {
+			last.data, last.n = append(last.data, p.data...), last.n+p.n
+			return
+		}
+	}
+	p.data = bytes.Clone(p.data)
+	t.parts = append(t.parts, p)
+}
+
+// audience is those who follow one service, or all.
+type audience struct {
+	followers []*follower
+	printed   [len(streamNames)]uint64 // lines of each stream, since somebody follows
+}
+
+// follower reads new lines for one client. wake has room for one: it is filled when there is something for a follower that sleeps.
 type follower struct {
 	wake     chan struct{}
 	hub      *logHub
 	services map[string]bool // nil: all
 	stream   string          // "": all
+	in       []*audience
 
-	mu    mutex
-	queue []logLine
-	bytes int
-	lost  uint64
+	asleep  bool   // under hub.emit
+	counted uint64 // lines that were taken or lost
+	at      uint64 // the part of the tape that was read last, and how much of it
+	size, n int
+	old     []logLine // lines from before, still to be taken
 }
 
-// follow begins with the newest lines (at most lines of them) that match and goes on with all that come. services nil or empty: all.
+// follow begins with the newest lines that match (at most lines of them, and followerBytes) and goes on with all that come. services nil or empty: all.
 func (h *logHub) follow(services []string, stream string, lines int) *follower {
 	f := &follower{wake: make(chan struct{}, 1), hub: h, stream: stream}
+	if len(services) > 0 {
+		f.services = map[string]bool{}
+	}
 	for _, name := range services {
-		if f.services == nil {
-			f.services = map[string]bool{}
-		}
 		f.services[name] = true
 	}
 	h.emit.Lock()
-	h.followers = append(slices.Clone(h.followers), f)
+	f.join()
 	last := h.seq
-	h.emit.Unlock()
-	old := h.search(logQuery{Stream: stream, Lines: min(lines, followerLines)}, f.wants, last)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, l := range old {
-		f.bytes += len(l.Text)
+	f.counted = f.printed()
+	f.at = h.tape.first + uint64(len(h.tape.parts))
+	if n := len(h.tape.parts); n > 0 {
+		f.passed(f.at-1, &h.tape.parts[n-1])
 	}
-	f.queue = append(old, f.queue...)
-	f.bound()
+	h.emit.Unlock()
+	f.old = h.search(logQuery{Stream: stream, Lines: min(lines, followerLines)}, func(name string) bool { return f.services == nil || f.services[name] }, last)
+	from := len(f.old)
+	for left := followerBytes; from > 0 && left >= len(f.old[from-1].Text); from-- {
+		left -= len(f.old[from-1].Text)
+	}
+	f.old = f.old[from:]
+	f.wake <- struct{}{}
 	return f
 }
 
-func (f *follower) wants(service string) bool { return f.services == nil || f.services[service] }
-
-// offer queues the lines of a batch that the follower wants. Of a batch that is too long only the newest are looked at.
-func (f *follower) offer(service string, stream uint8, seq uint64, ms int64, data []byte, n int) {
-	if !f.wants(service) || f.stream != "" && f.stream != streamNames[stream] {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n > followerLines {
-		data = newestLines(data, followerLines)
-		f.lost += uint64(n - followerLines)
-		seq += uint64(n - followerLines)
-	}
-	for ; len(data) > 0; seq++ {
-		end := bytes.IndexByte(data, '\n')
-		l := logLine{seq, ms, service, streamNames[stream], validText(data[:end])}
-		f.queue = append(f.queue, l)
-		f.bytes += len(l.Text)
-		data = data[end+1:]
-	}
-	f.bound()
+func (f *follower) wants(service string, stream uint8) bool {
+	return (f.services == nil || f.services[service]) && f.wantsStream(stream)
 }
 
-// bound drops the oldest lines of a queue that is too long, and wakes the reader.
-func (f *follower) bound() {
-	drop := max(len(f.queue)-followerLines, 0)
-	for i, l := range f.queue {
-		if i >= drop && f.bytes <= followerBytes {
-			break
-		}
-		f.bytes -= len(l.Text)
-		drop = max(drop, i+1)
+func (f *follower) wantsStream(stream uint8) bool {
+	return f.stream == "" || f.stream == streamNames[stream]
+}
+
+// join puts the follower where those are that want the same. Call it with emit held.
+func (f *follower) join() {
+	if f.services == nil {
+		f.in = []*audience{&f.hub.everyone}
 	}
-	f.lost += uint64(drop)
-	clear(f.queue[:drop])
-	f.queue = f.queue[drop:]
-	if len(f.queue) > 0 {
-		select {
-		case f.wake <- struct{}{}:
-		default:
+	for name := range f.services {
+		if f.hub.audiences[name] == nil {
+			f.hub.audiences[name] = &audience{}
 		}
+		f.in = append(f.in, f.hub.audiences[name])
+	}
+	for _, a := range f.in {
+		a.followers = append(a.followers, f)
 	}
 }
 
-// take returns what waits, and how many lines were dropped before it since the last call.
-func (f *follower) take() (lines []logLine, lost uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	lines, lost = f.queue, f.lost
-	f.queue, f.bytes, f.lost = nil, 0, 0
+// printed counts what there was for the follower to read. Call it with emit held.
+func (f *follower) printed() (lines uint64) {
+	for _, a := range f.in {
+		for stream, n := range a.printed {
+			if f.wantsStream(uint8(stream)) {
+				lines += n
+			}
+		}
+	}
+	return lines
+}
+
+// passed notes that all of a part has been read.
+func (f *follower) passed(at uint64, p *tapePart) { f.at, f.size, f.n = at, len(p.data), p.n }
+
+// publish puts lines onto the tape if anybody follows their service, and wakes who does. Call it with emit held.
+func (h *logHub) publish(p tapePart) {
+	heard := false
+	for _, a := range [...]*audience{&h.everyone, h.audiences[p.service]} {
+		if a == nil || len(a.followers) == 0 {
+			continue
+		}
+		heard = true
+		a.printed[p.stream] += uint64(p.n)
+		for _, f := range a.followers {
+			if f.asleep && f.wantsStream(p.stream) {
+				f.rouse()
+			}
+		}
+	}
+	if heard {
+		h.tape.add(p)
+	}
+}
+
+func (f *follower) rouse() {
+	f.asleep = false
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the next lines, of about so many bytes, and how many were lost before them. When there is none the follower sleeps until wake.
+func (f *follower) take(most int) (lines []logLine, lost uint64) {
+	for size := 0; len(f.old) > 0 && size < most; f.old = f.old[1:] {
+		size += len(f.old[0].Text)
+		lines = append(lines, f.old[0])
+	}
+	if lines != nil {
+		return lines, 0
+	}
+	parts, lost := f.unread(most)
+	for _, p := range parts {
+		for ; len(p.data) > 0; p.seq++ {
+			end := bytes.IndexByte(p.data, '\n')
+			lines = append(lines, logLine{p.seq, p.ms, p.service, streamNames[p.stream], validText(p.data[:end])})
+			p.data = p.data[end+1:]
+		}
+	}
 	return lines, lost
+}
+
+// unread moves on by about so many bytes and returns the parts there.
+func (f *follower) unread(most int) (parts []tapePart, lost uint64) {
+	t := &f.hub.tape
+	f.hub.emit.Lock()
+	defer f.hub.emit.Unlock()
+	if f.at < t.first {
+		f.at, f.size, f.n = t.first, 0, 0
+	}
+	begin, waiting := f.at, uint64(0)
+	for i := f.at - t.first; i < uint64(len(t.parts)); i++ {
+		p := t.parts[i]
+		whole := p
+		if t.first+i == begin {
+			p.data, p.seq, p.n = p.data[f.size:], p.seq+uint64(f.n), p.n-f.n
+		}
+		wanted := f.wants(p.service, p.stream)
+		if wanted {
+			waiting += uint64(p.n)
+		}
+		if most <= 0 {
+			continue
+		}
+		f.passed(t.first+i, &whole)
+		if wanted && p.n > 0 {
+			parts = append(parts, p)
+			most -= len(p.data)
+			f.counted += uint64(p.n)
+			waiting -= uint64(p.n)
+		}
+	}
+	lost = f.printed() - f.counted - waiting
+	f.counted += lost
+	f.asleep = len(parts) == 0
+	return parts, lost
 }
 
 // close ends the subscription.
 func (f *follower) close() {
-	f.hub.emit.Lock()
-	defer f.hub.emit.Unlock()
-	f.hub.followers = slices.DeleteFunc(slices.Clone(f.hub.followers), func(o *follower) bool { return o == f })
+	h := f.hub
+	h.emit.Lock()
+	defer h.emit.Unlock()
+	for _, a := range f.in {
+		a.followers = slices.DeleteFunc(a.followers, func(o *follower) bool { return o == f })
+	}
+	for name := range f.services {
+		if len(h.audiences[name].followers) == 0 {
+			delete(h.audiences, name)
+		}
+	}
+	if len(h.everyone.followers)+len(h.audiences) == 0 {
+		h.tape = tape{first: h.tape.first + uint64(len(h.tape.parts))}
+	}
 }
 
 // --- pipes, the console and the server's own log

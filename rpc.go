@@ -27,7 +27,10 @@ import (
 const (
 	rpcLineMax     = 1 << 20          // longest request line
 	rpcPendingMax  = 4 << 20          // a client with this much unread is disconnected
-	rpcFlowMax     = 64 << 10         // subscriptions stop sending, and drop, while this much is unread
+	rpcFlowMax     = 16 << 10         // subscriptions stop sending, and drop, while this much is unread
+	rpcPieceMax    = 32 << 10         // what a subscription sends at once, about
+	rpcNamesMax    = 4096             // services that a subscription names
+	rpcSubsMax     = 2048             // subscriptions of all connections
 	rpcHeldMax     = 64 << 20         // partial lines and unread answers of all connections
 	rpcConnsMax    = 1200             // connections in total …
 	rpcReadersMax  = 1024             // … of which those that may only read get at most this many
@@ -235,8 +238,10 @@ type rpcServer struct {
 	byName   map[string]*rpcMethod
 	names    []string
 	held     atomic.Int64
+	turns    feedTurns
 	nextSub  atomic.Int64
 	detached atomic.Int32
+	subs     atomic.Int32
 	configs  mutex // one change of the configuration at a time
 
 	mu      mutex
@@ -493,7 +498,7 @@ func (c *rpcConn) consume() bool {
 			return false
 		}
 		out = c.line(out, line)
-		if len(out) > rpcFlowMax {
+		if len(out) > rpcPieceMax {
 			c.flush(out)
 			out = out[:0]
 		}
@@ -589,6 +594,10 @@ func (c *rpcConn) end() {
 func (c *rpcConn) send(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.sendLocked(b)
+}
+
+func (c *rpcConn) sendLocked(b []byte) {
 	if c.dead || len(b) == 0 {
 		return
 	}
@@ -652,7 +661,7 @@ func (c *rpcConn) write() {
 		}
 		c.mu.Unlock()
 		for len(b) > 0 {
-			n, err := c.sock.Write(b[:min(len(b), rpcFlowMax)])
+			n, err := c.sock.Write(b[:min(len(b), 2*rpcPieceMax)])
 			c.wrote(n)
 			b = b[n:]
 			if err != nil {
@@ -680,18 +689,6 @@ func (c *rpcConn) drop() {
 	c.srv.held.Add(-int64(c.pending))
 	c.out, c.pending, c.writing = nil, 0, false
 	c.cut()
-}
-
-// sendCalm sends for a subscription: it waits until the client has read most of what was sent before. It returns false at the end.
-func (c *rpcConn) sendCalm(b []byte) bool {
-	c.mu.Lock()
-	for c.pending >= rpcFlowMax && !c.dead {
-		c.calm.Wait()
-	}
-	dead := c.dead
-	c.mu.Unlock()
-	c.send(b)
-	return !dead
 }
 
 //go:noinline
@@ -722,38 +719,101 @@ func (c *rpcConn) unreserve() {
 	c.settled()
 }
 
-// subscribe registers a feed and returns its number; begin, called after the answer is out, starts to send what take appends each time
-// wake is signalled. done is called when it ends.
-func (c *rpcConn) subscribe(wake <-chan struct{}, take func(b []byte, id int64) []byte, done func()) (id int64, begin func(), err error) {
+// rpcFeed is what a subscription sends. take appends about a piece of what waits, or nothing: then it signals wake when something comes.
+type rpcFeed struct {
+	wake <-chan struct{}
+	take func(b []byte, id int64) []byte
+	done func()
+}
+
+// subscribe registers a feed and returns its number; begin, called after the answer is out, starts to send.
+func (c *rpcConn) subscribe(f rpcFeed) (id int64, begin func(), err error) {
 	id, stop := c.srv.nextSub.Add(1), make(chan struct{})
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.waiting+len(c.subs) >= rpcWaitingMax {
-		c.mu.Unlock()
 		return 0, nil, errWaiting
+	}
+	if c.srv.subs.Add(1) > rpcSubsMax {
+		c.srv.subs.Add(-1)
+		return 0, nil, rpcFail("internal_error", "there are %d subscriptions already; end some", rpcSubsMax)
 	}
 	if c.subs == nil {
 		c.subs = map[int64]chan struct{}{}
 	}
 	c.subs[id] = stop
-	c.mu.Unlock()
-	begin = func() {
-		background("rpc subscription", func() {
-			defer done()
-			for {
-				if b := take(nil, id); len(b) > 0 && !c.sendCalm(b) {
-					return
-				}
-				select {
-				case <-wake:
-				case <-stop:
-					return
-				case <-c.gone:
-					return
-				}
+	return id, func() { background("rpc subscription", func() { c.feed(id, f, stop) }) }, nil
+}
+
+// feed sends what the subscription has until it ends. It takes nothing while the client has much unread: what that costs it is counted where it waits.
+func (c *rpcConn) feed(id int64, f rpcFeed, stop <-chan struct{}) {
+	defer c.srv.subs.Add(-1)
+	defer f.done()
+	for c.calmFor(id) {
+		if n := c.srv.feedOne(c, id, f); n < 0 {
+			continue
+		} else if n > 0 {
+			if n < rpcPieceMax { // let some more come together, the more subscriptions there are: a turn costs more than a line
+				time.Sleep(feedPause * time.Duration(1+c.srv.subs.Load()/10))
 			}
-		})
+			continue
+		}
+		select {
+		case <-f.wake:
+		case <-stop:
+			return
+		case <-c.gone:
+			return
+		}
 	}
-	return id, begin, nil
+}
+
+// calmFor waits until the client has read most of what it was sent; false: the subscription has ended.
+func (c *rpcConn) calmFor(id int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.pending >= rpcFlowMax && c.subs[id] != nil {
+		c.calm.Wait()
+	}
+	return c.subs[id] != nil
+}
+
+const feedPause = 5 * time.Millisecond
+
+// feedTurns lets one feed work at a time, and all together at most half of the time of one processor while several want to: however many there are,
+// who reads the services' output is not kept from it.
+type feedTurns struct {
+	mutex
+	waiting atomic.Int32
+	owed    time.Duration
+}
+
+// feedOne sends one piece and returns its size; 0: there was none; -1: it was not the time.
+func (r *rpcServer) feedOne(c *rpcConn, id int64, f rpcFeed) int {
+	r.turns.waiting.Add(1)
+	r.turns.Lock()
+	defer r.turns.Unlock()
+	others := r.turns.waiting.Add(-1) > 0
+	c.mu.Lock()
+	may := c.pending < rpcFlowMax && c.subs[id] != nil
+	c.mu.Unlock()
+	if !may {
+		return -1
+	}
+	began := time.Now()
+	b := f.take(nil, id)
+	c.mu.Lock()
+	if c.subs[id] != nil {
+		c.sendLocked(b)
+	}
+	c.mu.Unlock()
+	if r.turns.owed += time.Since(began); r.turns.owed > 2*time.Millisecond {
+		if others {
+			time.Sleep(r.turns.owed)
+		}
+		r.turns.owed = 0
+	}
+	return len(b)
 }
 
 // unsubscribe ends a feed; false: there is none of this number here.
@@ -766,6 +826,7 @@ func (c *rpcConn) unsubscribe(id int64) bool {
 	}
 	close(stop)
 	delete(c.subs, id)
+	c.calm.Broadcast()
 	return true
 }
 
@@ -2338,7 +2399,7 @@ var rpcParams = []rpcParam{
 	{name: "binary", kind: "string", doc: "its path; absent: the server's own"},
 	{key: "drawing", name: "format", kind: "string", preset: "dot", among: []string{"dot", "mermaid", "json"}, doc: "the language of the drawing"},
 	{key: "analysis", name: "format", kind: "string", preset: "json", among: []string{"json", "text"}, doc: "data, or a text for people"},
-	{name: "services", kind: "strings", doc: "only these services; absent: all"},
+	{name: "services", kind: "strings", doc: "only these services; absent or empty: all"},
 	{name: "types", kind: "strings", doc: "only events of these types: " + eventTypes + "; absent: all"},
 	{name: "subscription", kind: "integer", required: true, doc: "its number"},
 	{name: "service", kind: "string", doc: "only this service"},
@@ -3296,8 +3357,10 @@ func doLogsFilter(q *rpcCall) (any, error) {
 }
 
 func doLogsFollow(q *rpcCall) (any, error) {
-	f := q.core().logs.follow(q.list("services"), q.str("stream"), int(min(q.num("lines"), logLinesMax)))
-	return q.feed(f.wake, logFeed(f), f.close)
+	return q.feed(func(services []string) rpcFeed {
+		f := q.core().logs.follow(services, q.str("stream"), int(min(q.num("lines"), logLinesMax)))
+		return rpcFeed{f.wake, logFeed(f), f.close}
+	})
 }
 
 func doSubscribe(q *rpcCall) (any, error) {
@@ -3311,22 +3374,28 @@ func doSubscribe(q *rpcCall) (any, error) {
 		}
 		return nil, q.wrong("types", "%s is no type of event; there are %s", shortened(t), eventTypes)
 	}
-	f := q.core().moves.subscribe(q.list("services"), types)
-	return q.feed(f.wake, f.take, f.close)
+	return q.feed(func(services []string) rpcFeed {
+		f := q.core().moves.subscribe(services, types)
+		return rpcFeed{f.wake, f.take, f.close}
+	})
 }
 
-// feed registers a subscription. As a notification it would have no number, so nothing is begun.
-func (q *rpcCall) feed(wake <-chan struct{}, take func(b []byte, id int64) []byte, done func()) (any, error) {
-	if q.id == nil {
-		done()
+// feed registers a subscription to the services that the call names. As a notification it would have no number, so nothing is begun.
+func (q *rpcCall) feed(begin func(services []string) rpcFeed) (any, error) {
+	services := q.list("services")
+	switch {
+	case len(services) > rpcNamesMax:
+		return nil, q.wrong("services", "at most %d names; without it: all services", rpcNamesMax)
+	case q.id == nil:
 		return nil, nil
 	}
-	id, begin, err := q.conn.subscribe(wake, take, done)
+	f := begin(services)
+	id, then, err := q.conn.subscribe(f)
 	if err != nil {
-		done()
+		f.done()
 		return nil, err
 	}
-	q.then = begin
+	q.then = then
 	return subscribeResult{id}, nil
 }
 
@@ -3590,8 +3659,8 @@ func (h *moveHub) tell(e *effect) {
 // eventFeed is the queue of one subscriber.
 type eventFeed struct {
 	hub      *moveHub
-	services []string // nil: all
-	types    []string // nil: all
+	services map[string]bool // none: all
+	types    []string        // none: all
 	wake     chan struct{}
 
 	mu   mutex
@@ -3600,9 +3669,12 @@ type eventFeed struct {
 	lost uint64
 }
 
-// subscribe begins a feed of events of these services and types; nil means all.
+// subscribe begins a feed of events of these services and types; none means all.
 func (h *moveHub) subscribe(services, types []string) *eventFeed {
-	f := &eventFeed{hub: h, services: services, types: types, wake: make(chan struct{}, 1)}
+	f := &eventFeed{hub: h, services: map[string]bool{}, types: types, wake: make(chan struct{}, 1)}
+	for _, n := range services {
+		f.services[n] = true
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.feeds[f] = struct{}{}
@@ -3616,7 +3688,7 @@ func (f *eventFeed) close() {
 }
 
 func (f *eventFeed) put(ev serviceEvent) {
-	if f.services != nil && !slices.Contains(f.services, ev.Service) || f.types != nil && !slices.Contains(f.types, ev.Type) {
+	if len(f.services) > 0 && !f.services[ev.Service] || len(f.types) > 0 && !slices.Contains(f.types, ev.Type) {
 		return
 	}
 	f.mu.Lock()
@@ -3634,27 +3706,27 @@ func (f *eventFeed) put(ev serviceEvent) {
 	}
 }
 
-// take appends what waits as notifications of the subscription id.
+// take appends what waits, or a piece of it, as notifications of the subscription id.
 func (f *eventFeed) take(b []byte, id int64) []byte {
 	f.mu.Lock()
-	events, lost := slices.Concat(f.ring[f.head:], f.ring[:f.head]), f.lost
-	f.ring, f.head, f.lost = nil, 0, 0
-	f.mu.Unlock()
-	for i := range events {
-		events[i].Subscription = id
-		if i == 0 {
-			events[i].Lost = lost
-		}
+	defer f.mu.Unlock()
+	if f.head > 0 {
+		f.ring, f.head = slices.Concat(f.ring[f.head:], f.ring[:f.head]), 0
+	}
+	for len(f.ring) > 0 && len(b) < rpcPieceMax {
+		ev := f.ring[0]
+		ev.Subscription, ev.Lost = id, f.lost
+		f.ring, f.lost = f.ring[1:], 0
 		b = append(b, `{"jsonrpc":"2.0","method":"event","params":`...)
-		b = append(appendJSON(b, &events[i]), "}\n"...)
+		b = append(appendJSON(b, &ev), "}\n"...)
 	}
 	return b
 }
 
-// logFeed appends what waits in a follower of the logs as notifications.
+// logFeed appends what waits in a follower of the logs, or a piece of it, as notifications.
 func logFeed(f *follower) func(b []byte, id int64) []byte {
 	return func(b []byte, id int64) []byte {
-		lines, lost := f.take()
+		lines, lost := f.take(rpcPieceMax)
 		for i := range lines {
 			b = strconv.AppendInt(append(b, `{"jsonrpc":"2.0","method":"log","params":{"subscription":`...), id, 10)
 			b = appendLine(append(b, ','), &lines[i])

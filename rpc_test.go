@@ -649,7 +649,11 @@ func TestEventFeedDropsOldest(t *testing.T) {
 	for range eventFeedMax + 5 {
 		h.tell(&effect{kind: effectMoved, name: "x", from: starting, to: running})
 	}
-	lines := strings.Split(strings.TrimSpace(string(f.take(nil, 3))), "\n")
+	var text []byte
+	for len(f.ring) > 0 {
+		text = append(text, f.take(nil, 3)...)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	if len(lines) != eventFeedMax || !strings.Contains(lines[0], `"seq":6,`) || !strings.Contains(lines[0], `"lost":5`) || strings.Contains(lines[1], "lost") {
 		t.Errorf("%d events, first %s", len(lines), lines[0])
 	}
