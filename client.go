@@ -2460,8 +2460,13 @@ func cmdCompletion(c *cli) int {
 }
 
 // visibleCommands are the rows that people are shown.
-func (c *cli) visibleCommands() []command {
-	return slices.DeleteFunc(slices.Clone(c.table), func(cmd command) bool { return cmd.group == "" })
+func visibleCommands() (rows []*command) {
+	for _, cmd := range commands {
+		if cmd.group != "" {
+			rows = append(rows, cmd)
+		}
+	}
+	return rows
 }
 
 // commonSignals are those that people send.
@@ -2499,14 +2504,14 @@ func (c *cli) completesTo(cmd *command, position int) string {
 //go:noinline
 func (c *cli) commandNames() []string {
 	var names []string
-	for _, cmd := range c.visibleCommands() {
+	for _, cmd := range visibleCommands() {
 		names = append(append(names, cmd.name), cmd.aliases...)
 	}
 	return names
 }
 
 //go:noinline
-func flagWords(flags []commandFlag) string {
+func flagWords(flags []*commandFlag) string {
 	var words []string
 	for _, f := range flags {
 		words = append(words, "--"+f.name)
@@ -2528,17 +2533,17 @@ func (c *cli) completeBash() {
   case $cmd:$prev in
 `)
 	fmt.Fprint(w, "    *:--socket) files=1 ;;\n")
-	for _, cmd := range c.visibleCommands() {
+	for _, cmd := range visibleCommands() {
 		for _, f := range cmd.flags {
 			if f.values != "" {
 				fmt.Fprintf(w, "    %s:--%s) words='%s' ;;\n", cmd.name, f.name, f.values)
 			}
 		}
 	}
-	fmt.Fprintf(w, "    *) case $cmd in\n      '') words='%s %s' ;;\n", strings.Join(c.commandNames(), " "), flagWords(globalFlags()))
-	for _, cmd := range c.visibleCommands() {
+	fmt.Fprintf(w, "    *) case $cmd in\n      '') words='%s %s' ;;\n", strings.Join(c.commandNames(), " "), flagWords(globalFlags))
+	for _, cmd := range visibleCommands() {
 		names := strings.Join(append([]string{cmd.name}, cmd.aliases...), "|")
-		to, words := c.completesTo(&cmd, 0), flagWords(append(cmd.flags, globalFlags()...))
+		to, words := c.completesTo(cmd, 0), flagWords(append(append([]*commandFlag(nil), cmd.flags...), globalFlags...))
 		switch to {
 		case "service":
 			fmt.Fprintf(w, "      %s) words=\"%s $(zinit __names 2>/dev/null)\" ;;\n", names, words)
@@ -2566,7 +2571,7 @@ func fishQuote(s string) string {
 func (c *cli) completeFish() {
 	w := c.out
 	fmt.Fprint(w, "complete -c zinit -f\n")
-	line := func(when string, f commandFlag) {
+	line := func(when string, f *commandFlag) {
 		if f.help == "" {
 			return
 		}
@@ -2582,16 +2587,16 @@ func (c *cli) completeFish() {
 		}
 		fmt.Fprintln(w)
 	}
-	for _, f := range globalFlags() {
+	for _, f := range globalFlags {
 		line("", f)
 	}
-	for _, cmd := range c.visibleCommands() {
+	for _, cmd := range visibleCommands() {
 		fmt.Fprintf(w, "complete -c zinit -n __fish_use_subcommand -a %s -d %s\n", cmd.name, fishQuote(cmd.help))
 		when := " -n '__fish_seen_subcommand_from " + strings.Join(append([]string{cmd.name}, cmd.aliases...), " ") + "'"
 		for _, f := range cmd.flags {
 			line(when, f)
 		}
-		switch to := c.completesTo(&cmd, 0); to {
+		switch to := c.completesTo(cmd, 0); to {
 		case "":
 		case "service":
 			fmt.Fprintf(w, "complete -c zinit%s -a '(zinit __names 2>/dev/null)'\n", when)
@@ -2604,9 +2609,8 @@ func (c *cli) completeFish() {
 }
 
 // flagNamed is the flag that a word is, or nil.
-func flagNamed(word string, known []commandFlag) *commandFlag {
-	for i := range known {
-		f := &known[i]
+func flagNamed(word string, known []*commandFlag) *commandFlag {
+	for _, f := range known {
 		if word == "--"+f.name || f.short != 0 && word == "-"+string(rune(f.short)) {
 			return f
 		}
@@ -2616,7 +2620,7 @@ func flagNamed(word string, known []commandFlag) *commandFlag {
 
 // candidates are the words that may stand behind those of a command line and begin with cur.
 func (c *cli) candidates(words []string, cur string) []string {
-	known, position := globalFlags(), 0
+	known, position := globalFlags, 0
 	var cmd *command
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -2634,7 +2638,7 @@ func (c *cli) candidates(words []string, cur string) []string {
 			if cmd = c.find(w); cmd == nil {
 				return nil
 			}
-			known = append(known, cmd.flags...)
+			known = cmd.known()
 		default:
 			position++
 		}
@@ -2885,7 +2889,7 @@ func (r *repl) complete(cols int) {
 	if err != nil || strings.ContainsAny(cur, `"'\`) {
 		return
 	}
-	c := &cli{table: commandTable(), socket: r.socket}
+	c := &cli{socket: r.socket}
 	list := c.candidates(words, cur)
 	if len(list) == 0 {
 		return

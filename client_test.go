@@ -523,7 +523,7 @@ func TestCheckNeedsNoServer(t *testing.T) {
 
 func TestEveryHelpFitsTheScreen(t *testing.T) {
 	screens := [][]string{{"help"}}
-	for _, cmd := range commandTable() {
+	for _, cmd := range commands {
 		screens = append(screens, []string{"help", cmd.name})
 	}
 	for _, words := range screens {
@@ -538,7 +538,7 @@ func TestEveryHelpFitsTheScreen(t *testing.T) {
 		}
 	}
 	r := zinit(t, 80, "help", "all")
-	for _, cmd := range commandTable() {
+	for _, cmd := range commands {
 		if cmd.group != "" && !strings.Contains(r.out, "\n"+cmd.name+" ") && !strings.HasPrefix(r.out, cmd.name+" ") {
 			t.Errorf("%s is missing in help all", cmd.name)
 		}

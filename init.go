@@ -195,32 +195,22 @@ type keeperOptions struct {
 }
 
 // initFlags are the flags of `zinit init`; those of the server are passed on to it.
-func initFlags() []commandFlag {
-	own := []commandFlag{
-		{name: "container", short: 'c', help: "be PID 1 of a container"},
-		{name: "rewrite", arg: "FROM:TO", help: "CMD gets TO for FROM; TO 0 drops it"},
-		{name: "group", short: 'g', help: "signal CMD's whole process group"},
-		{name: "subreaper", short: 's', help: "adopt orphans when not PID 1"},
-		{name: "exit-ok", short: 'e', arg: "CODE", help: "this exit code of CMD counts as 0"},
-		{name: "parent-signal", short: 'p', arg: "SIGNAL", help: "CMD gets it when our parent dies"},
-		{name: "cmd-wait-ms", arg: "MS", help: "CMD starts at the latest after this time (5000)"},
-		{name: "dry-run", help: "print the steps of the boot and do nothing"},
-	}
-	for _, f := range serverFlags() {
-		if f.name == "config-dir" {
-			f.short = 0
-		}
-		if f.name != "version" && f.help != "" {
-			own = append(own, f)
-		}
-	}
-	return append(own, commandFlag{name: "socket", arg: "PATH", help: "socket of the server"})
+var initFlags = []*commandFlag{
+	{name: "container", short: 'c', help: "be PID 1 of a container"},
+	{name: "rewrite", arg: "FROM:TO", help: "CMD gets TO for FROM; TO 0 drops it"},
+	{name: "group", short: 'g', help: "signal CMD's whole process group"},
+	{name: "subreaper", short: 's', help: "adopt orphans when not PID 1"},
+	{name: "exit-ok", short: 'e', arg: "CODE", help: "this exit code of CMD counts as 0"},
+	{name: "parent-signal", short: 'p', arg: "SIGNAL", help: "CMD gets it when our parent dies"},
+	{name: "cmd-wait-ms", arg: "MS", help: "CMD starts at the latest after this time (5000)"},
+	{name: "dry-run", help: "print the steps of the boot and do nothing"},
+	{name: "config-dir", arg: "DIR", help: configDirHelp},
+	&systemDirFlag, &logLevelFlag, &socketModeFlag, &socketGroupFlag, &shutdownTimeoutFlag, &socketFlag,
 }
 
 // parseInit reads the words behind `zinit init`. Under a kernel, which hands on boot words that it does not know, strict is false and those are ignored.
 func parseInit(args []string, strict bool) (keeperOptions, error) {
 	o := keeperOptions{container: os.Getenv("ZINIT_CONTAINER") == "1", cmdWait: 5 * time.Second, rewrite: map[int]int{}, logLevel: os.Getenv("ZINIT_LOG_LEVEL")}
-	flags := initFlags()
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		if word == "--" {
@@ -228,16 +218,13 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 			break
 		}
 		name, value, inline := strings.Cut(word, "=")
-		at := slices.IndexFunc(flags, func(f commandFlag) bool {
-			return name == "--"+f.name || f.short != 0 && name == "-"+string(f.short)
-		})
-		if at < 0 {
+		f := flagNamed(name, initFlags)
+		if f == nil {
 			if !strict && !strings.HasPrefix(word, "-") {
 				continue
 			}
 			return o, newError("zinit init: unknown flag or word `%s`; a program to run stands behind --", word)
 		}
-		f := flags[at]
 		if f.arg != "" && !inline {
 			if i++; i >= len(args) {
 				return o, newError("zinit init: %s needs %s", word, f.arg)

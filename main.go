@@ -123,18 +123,12 @@ type serverOptions struct {
 }
 
 // serverFlags are the flags of `zinit server`. --socket is one for all commands.
-func serverFlags() []commandFlag {
-	return []commandFlag{
-		{name: "config-dir", short: 'c', arg: "DIR", help: "services directory (may be repeated)"},
-		{name: "system-dir", arg: "DIR", help: "directory of system services"},
-		{name: "log-level", arg: "LEVEL", values: "debug info warn error", help: "debug, info, warn or error (info)"},
-		{name: "socket-mode", arg: "MODE", help: "permissions of the socket, octal (0600)"},
-		{name: "socket-group", arg: "GROUP", help: "group of the socket: may do everything"},
-		{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"},
-		{name: "version", help: "print the version"},
-		// What the keeper says to its server; people need none of these, so they have no help.
-		{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"}, {name: "target", arg: "NAME"},
-	}
+var serverFlags = []*commandFlag{
+	{name: "config-dir", short: 'c', arg: "DIR", help: configDirHelp},
+	&systemDirFlag, &logLevelFlag, &socketModeFlag, &socketGroupFlag, &shutdownTimeoutFlag,
+	{name: "version", help: "print the version"},
+	// What the keeper says to its server; people need none of these, so they have no help.
+	{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"}, {name: "target", arg: "NAME"},
 }
 
 // cmdServer is the server role: flags beat the environment, which beats the defaults.
@@ -322,7 +316,7 @@ type command struct {
 	group   string // heading in the help; "" hides the command
 	help    string // one line
 	more    string // what else there is to know
-	flags   []commandFlag
+	flags   []*commandFlag
 	server  bool // needs a connection before it runs
 	raw     bool // takes its words unparsed
 	alone   bool // is a program of its own: not within a REPL
@@ -339,190 +333,175 @@ type commandFlag struct {
 }
 
 // globalFlags are understood with every command, before and after its name.
-//
-//go:noinline
-func globalFlags() []commandFlag {
-	return []commandFlag{
-		{name: "socket", arg: "PATH", help: "socket of the server"},
-		{name: "json", help: "print the result as JSON, unchanged"},
-		{name: "no-color", help: "no colours (also: NO_COLOR=1)"},
-		{name: "timeout", arg: "MS", help: "give up after so many milliseconds"},
-		{name: "help", short: 'h', help: "what the command does"},
-	}
+var globalFlags = []*commandFlag{
+	&socketFlag,
+	{name: "json", help: "print the result as JSON, unchanged"},
+	{name: "no-color", help: "no colours (also: NO_COLOR=1)"},
+	{name: "timeout", arg: "MS", help: "give up after so many milliseconds"},
+	{name: "help", short: 'h', help: "what the command does"},
 }
 
 const states = "inactive blocked starting running stopping exited failed"
 
-// commandTable has one row per command. It is built when asked for, not at the start of the program.
-func commandTable() []command {
-	var t []command
-	t = append(t, lookCommands()...)
-	t = append(t, runCommands()...)
-	t = append(t, configCommands()...)
-	t = append(t, serverCommands()...)
-	return append(t, otherCommands()...)
-}
+const configDirHelp = "services directory (may be repeated)"
 
-func lookCommands() []command {
-	return []command{
-		{name: "list", aliases: []string{"ls"}, group: "look", server: true, run: cmdList,
-			help: "all services, one line each"},
-		{name: "status", args: "[NAME...]", group: "look", server: true, run: cmdStatus,
-			help: "everything about a service; without a name: all of them",
-			more: "The exit code is 0 whatever the state is; for a test use `zinit is-running`."},
-		{name: "stats", args: "NAME...", group: "look", server: true, run: cmdStats,
-			help: "CPU, memory, threads and processes of a service"},
-		{name: "tree", args: "[NAME]", group: "look", server: true, run: cmdTree,
-			help: "services with what they require below them"},
-		{name: "why", args: "NAME...", group: "look", server: true, run: cmdWhy,
-			help: "why a service is not running, and what to do about it"},
-		{name: "logs", args: "[NAME...]", group: "look", server: true, run: cmdLogs,
-			help: "what services have written",
-			more: "T is how long ago (90s, 10m, 2h) or a time\n(14:30, 2026-01-31, \"2026-01-31 14:30\").\nControl characters are shown as ^X unless --raw is given.",
-			flags: []commandFlag{
-				{name: "follow", short: 'f', help: "go on with new lines as they come"},
-				{name: "lines", short: 'n', arg: "N", help: "the newest N lines (1000; with -f 10)"},
-				{name: "stream", arg: "S", values: "stdout stderr syslog", help: "only stdout, stderr or syslog"},
-				{name: "since", arg: "T", help: "only lines since then"},
-				{name: "grep", arg: "TEXT", help: "only lines with that text"},
-				{name: "time", short: 't', help: "show when each line was written"},
-				{name: "raw", help: "pass control characters on"},
-			}},
-		{name: "tui", group: "look", server: true, run: cmdTUI,
-			help: "all services, their logs and states on the full screen",
-			more: "Keys: arrows choose a service, s start, t stop, r restart, k kill, w why, l log,\n/ filter, o sort, ? help, q quit."},
-		{name: "monitor", args: "[NAME...]", group: "look", server: true, run: cmdMonitor,
-			help: "state changes as they happen"},
-		{name: "health", args: "[NAME...]", group: "look", server: true, run: cmdHealth,
-			help: "exit 0 when all wanted services are running or done, else 3",
-			more: "Made for HEALTHCHECK of a Dockerfile: HEALTHCHECK CMD [\"/zinit\", \"health\"]"},
-		{name: "analyze", args: "[blame|chain|plot]", group: "look", server: true, run: cmdAnalyze,
-			help:  "how the boot went: who took how long, and who was waited for",
-			more:  "blame: the slowest first. chain: who waited for whom. plot: a chart, as SVG:\nzinit analyze plot > boot.svg",
-			flags: []commandFlag{{name: "output", short: 'o', arg: "PATH", help: "write the chart to that file"}}},
-		{name: "graph", group: "look", server: true, run: cmdGraph,
-			help: "the dependency graph, for a drawing program",
-			flags: []commandFlag{{name: "format", arg: "F", values: "dot mermaid json",
-				help: "dot (the default), mermaid or json"}}},
-	}
-}
+// Flags of more than one command.
+var (
+	socketFlag          = commandFlag{name: "socket", arg: "PATH", help: "socket of the server"}
+	systemDirFlag       = commandFlag{name: "system-dir", arg: "DIR", help: "directory of system services"}
+	logLevelFlag        = commandFlag{name: "log-level", arg: "LEVEL", values: "debug info warn error", help: "debug, info, warn or error (info)"}
+	socketModeFlag      = commandFlag{name: "socket-mode", arg: "MODE", help: "permissions of the socket, octal (0600)"}
+	socketGroupFlag     = commandFlag{name: "socket-group", arg: "GROUP", help: "group of the socket: may do everything"}
+	shutdownTimeoutFlag = commandFlag{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"}
+	waitFlag            = commandFlag{name: "wait", short: 'w', help: "until it is done; --timeout limits how long"}
+	persistFlag         = commandFlag{name: "persist", help: "write its file too, so that it stays"}
+)
 
-func runCommands() []command {
-	wait := commandFlag{name: "wait", short: 'w', help: "until it is done; --timeout limits how long"}
-	return []command{
-		{name: "start", args: "NAME...", group: "run", server: true, run: cmdStart,
-			help:  "start services and keep them up",
-			more:  "With --wait a service that fails, or is blocked until a person acts,\ngives exit code 3.\nNAME may be a glob, in quotes: 'web*'.",
-			flags: []commandFlag{{name: "tree", help: "also what they require and want"}, wait}},
-		{name: "stop", args: "NAME...", group: "run", server: true, run: cmdStop,
-			help: "stop services; what requires them stops first",
-			more: "NAME may be a glob, in quotes: 'web*'.", flags: []commandFlag{wait}},
-		{name: "restart", args: "NAME...", group: "run", server: true, run: cmdRestart,
-			help: "stop services and start them again",
-			more: "NAME may be a glob, in quotes: 'web*'.", flags: []commandFlag{wait}},
-		{name: "kill", args: "NAME [SIGNAL]", group: "run", server: true, run: cmdKill,
-			help: "send a signal to a service (SIGTERM)",
-			more: "SIGNAL is a name (HUP, SIGHUP) or a number. The service is still wanted: its\nrestart policy applies. To end it use `zinit stop`."},
-		{name: "wait", args: "NAME...", group: "run", server: true, run: cmdWait,
-			help: "wait until a service is running (or done)",
-			more: "Exit code 3 when it fails or is blocked until a person acts,\n1 when --timeout ran out.",
-			flags: []commandFlag{{name: "state", arg: "S", values: states,
-				help: "the state to wait for (running)"}}},
-		{name: "is-running", args: "NAME...", group: "run", server: true, run: cmdIsRunning,
-			help: "exit 0 when it is running, else 3"},
-		{name: "start-all", group: "run", server: true, run: cmdStartAll,
-			help: "start all services of class user"},
-		{name: "stop-all", group: "run", server: true, run: cmdStopAll,
-			help: "stop all services of class user"},
-	}
-}
+// commands has one row per command: data, which nothing builds when the program starts.
+var commands []*command
 
-func configCommands() []command {
-	persist := commandFlag{name: "persist", help: "write its file too, so that it stays"}
-	return []command{
-		{name: "add", args: "FILE", group: "configure", server: true, run: cmdAdd,
-			help: "add the service that a TOML file describes (- is stdin)", flags: []commandFlag{persist}},
-		{name: "create", args: "NAME [-- CMD ARG...]", group: "configure", server: true, run: cmdCreate,
-			help: "add a service from the command line",
-			more: "The program stands in --exec (as in the file) or after --, word by word.\nLists may be repeated or have commas: --after a,b",
-			flags: []commandFlag{
-				{name: "exec", arg: "CMD", help: "command line"},
-				{name: "dir", arg: "DIR", help: "working directory"},
-				{name: "description", arg: "TEXT", help: "what it is, for people"},
-				{name: "env", arg: "K=V", help: "environment variable (may be repeated)"},
-				{name: "user", arg: "USER", help: "run as this user"},
-				{name: "status", arg: "S", values: "start stop ignore", help: "start, stop or ignore"},
-				{name: "oneshot", help: "it is done when it exits"},
-				{name: "critical", help: "the machine or container ends with it"},
-				{name: "requires", arg: "NAME", help: "what must be up first"},
-				{name: "after", arg: "NAME", help: "what comes first, if wanted"},
-				{name: "wants", arg: "NAME", help: "what is started along with it"},
-				{name: "conflicts", arg: "NAME", help: "what must not run with it"},
-				{name: "restart", arg: "P", values: "always on-failure never", help: "always, on-failure or never"},
-				persist,
-			}},
-		{name: "get", args: "NAME", group: "configure", server: true, run: cmdGet,
-			help: "the configuration of a service, as TOML",
-			more: "With --json everything is there, also what has its default."},
-		{name: "set", args: "FILE", group: "configure", server: true, run: cmdSet,
-			help: "add or replace a service by a TOML file, for good",
-			more: "A running service is restarted with it. - reads the file from stdin."},
-		{name: "edit", args: "NAME", group: "configure", server: true, run: cmdEdit,
-			help: "change the file of a service in $EDITOR",
-			more: "The file is checked before it counts. A running service is restarted with it."},
-		{name: "delete", args: "NAME...", group: "configure", server: true, run: cmdDelete,
-			help:  "stop a service and forget it, with its file",
-			flags: []commandFlag{{name: "force", help: "also when others require it"}}},
-		{name: "delete-all", group: "configure", server: true, run: cmdDeleteAll,
-			help: "delete all services of class user"},
-		{name: "reload", group: "configure", server: true, run: cmdReload,
-			help:  "read all files again",
-			flags: []commandFlag{{name: "restart", help: "restart services whose file changed"}}},
-		{name: "check", args: "[PATH...]", group: "configure", run: cmdCheck,
-			help: "look for mistakes in files or directories, without a server"},
-	}
-}
+func init() { commands = commandTable[:] } // commands show the table, and a variable must not be made of what looks at it
 
-func serverCommands() []command {
-	return []command{
-		{name: "ping", group: "server", server: true, run: cmdPing, help: "does the server answer?"},
-		{name: "info", group: "server", server: true, run: cmdInfo,
-			help: "the server, and what works on this machine"},
-		{name: "shutdown", group: "server", server: true, run: cmdShutdown,
-			help: "stop all services, then the server; a system powers off"},
-		{name: "poweroff", group: "server", server: true, run: cmdPoweroff,
-			help: "stop all services and power off"},
-		{name: "reboot", group: "server", server: true, run: cmdReboot, help: "stop all services and reboot"},
-		{name: "halt", group: "server", server: true, run: cmdHalt, help: "stop all services and halt"},
-		{name: "upgrade", args: "[BINARY]", group: "server", server: true, run: cmdUpgrade, help: "go over to a new binary; the services run on"},
-		{name: "server", group: "server", alone: true, run: cmdServer, help: "be the server, in the foreground",
-			more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
-			flags: serverFlags()},
-		{name: "init", args: "[-c] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
-			help: "be PID 1: of a container (-c) or of a machine", flags: initFlags()},
-	}
-}
+var commandTable = [...]*command{
+	{name: "list", aliases: []string{"ls"}, group: "look", server: true, run: cmdList,
+		help: "all services, one line each"},
+	{name: "status", args: "[NAME...]", group: "look", server: true, run: cmdStatus,
+		help: "everything about a service; without a name: all of them",
+		more: "The exit code is 0 whatever the state is; for a test use `zinit is-running`."},
+	{name: "stats", args: "NAME...", group: "look", server: true, run: cmdStats,
+		help: "CPU, memory, threads and processes of a service"},
+	{name: "tree", args: "[NAME]", group: "look", server: true, run: cmdTree,
+		help: "services with what they require below them"},
+	{name: "why", args: "NAME...", group: "look", server: true, run: cmdWhy,
+		help: "why a service is not running, and what to do about it"},
+	{name: "logs", args: "[NAME...]", group: "look", server: true, run: cmdLogs,
+		help: "what services have written",
+		more: "T is how long ago (90s, 10m, 2h) or a time\n(14:30, 2026-01-31, \"2026-01-31 14:30\").\nControl characters are shown as ^X unless --raw is given.",
+		flags: []*commandFlag{
+			{name: "follow", short: 'f', help: "go on with new lines as they come"},
+			{name: "lines", short: 'n', arg: "N", help: "the newest N lines (1000; with -f 10)"},
+			{name: "stream", arg: "S", values: "stdout stderr syslog", help: "only stdout, stderr or syslog"},
+			{name: "since", arg: "T", help: "only lines since then"},
+			{name: "grep", arg: "TEXT", help: "only lines with that text"},
+			{name: "time", short: 't', help: "show when each line was written"},
+			{name: "raw", help: "pass control characters on"},
+		}},
+	{name: "tui", group: "look", server: true, run: cmdTUI,
+		help: "all services, their logs and states on the full screen",
+		more: "Keys: arrows choose a service, s start, t stop, r restart, k kill, w why, l log,\n/ filter, o sort, ? help, q quit."},
+	{name: "monitor", args: "[NAME...]", group: "look", server: true, run: cmdMonitor,
+		help: "state changes as they happen"},
+	{name: "health", args: "[NAME...]", group: "look", server: true, run: cmdHealth,
+		help: "exit 0 when all wanted services are running or done, else 3",
+		more: "Made for HEALTHCHECK of a Dockerfile: HEALTHCHECK CMD [\"/zinit\", \"health\"]"},
+	{name: "analyze", args: "[blame|chain|plot]", group: "look", server: true, run: cmdAnalyze,
+		help:  "how the boot went: who took how long, and who was waited for",
+		more:  "blame: the slowest first. chain: who waited for whom. plot: a chart, as SVG:\nzinit analyze plot > boot.svg",
+		flags: []*commandFlag{{name: "output", short: 'o', arg: "PATH", help: "write the chart to that file"}}},
+	{name: "graph", group: "look", server: true, run: cmdGraph,
+		help: "the dependency graph, for a drawing program",
+		flags: []*commandFlag{{name: "format", arg: "F", values: "dot mermaid json",
+			help: "dot (the default), mermaid or json"}}},
 
-func otherCommands() []command {
-	return []command{
-		{name: "call", args: "METHOD [JSON]", group: "other", server: true, run: cmdCall,
-			help: "call an RPC method: zinit call service.get '{\"name\": \"web\"}'"},
-		{name: "discover", group: "other", server: true, run: cmdDiscover,
-			help: "all RPC methods, as an OpenRPC document"},
-		{name: "probe", args: "TARGET", group: "other", run: cmdProbe,
-			help: "one check without a server: exit 0 or 3",
-			more: "TARGET is tcp:HOST:PORT, http://HOST[:PORT]/PATH or unix:/PATH.\nIt has --timeout milliseconds to answer, 5000 by default."},
-		{name: "completion", args: "SHELL", group: "other", run: cmdCompletion,
-			help: "completion for bash, zsh or fish",
-			more: "bash: source <(zinit completion bash)\nzsh:  zinit completion zsh > ~/.zfunc/_zinit\nfish: zinit completion fish > ~/.config/fish/completions/zinit.fish"},
-		{name: "repl", group: "other", alone: true, run: cmdREPL,
-			help: "the same commands, line by line, with history and completion",
-			more: "Keys are those of a shell: arrows, Ctrl-A, -E, -K, -U, -W, -Y, Alt-B, -F, -D;\nCtrl-R searches, Tab completes, Ctrl-C ends a command, Ctrl-D leaves."},
-		{name: "help", args: "[COMMAND]", group: "other", run: cmdHelp,
-			help: "this, a command, or `all` of them in a line each"},
-		{name: "version", group: "other", run: cmdVersion, help: "the version of this program"},
-		{name: "__names", server: true, run: cmdNames, help: "names of all services, for completion"},
-	}
+	{name: "start", args: "NAME...", group: "run", server: true, run: cmdStart,
+		help:  "start services and keep them up",
+		more:  "With --wait a service that fails, or is blocked until a person acts,\ngives exit code 3.\nNAME may be a glob, in quotes: 'web*'.",
+		flags: []*commandFlag{{name: "tree", help: "also what they require and want"}, &waitFlag}},
+	{name: "stop", args: "NAME...", group: "run", server: true, run: cmdStop,
+		help: "stop services; what requires them stops first",
+		more: "NAME may be a glob, in quotes: 'web*'.", flags: []*commandFlag{&waitFlag}},
+	{name: "restart", args: "NAME...", group: "run", server: true, run: cmdRestart,
+		help: "stop services and start them again",
+		more: "NAME may be a glob, in quotes: 'web*'.", flags: []*commandFlag{&waitFlag}},
+	{name: "kill", args: "NAME [SIGNAL]", group: "run", server: true, run: cmdKill,
+		help: "send a signal to a service (SIGTERM)",
+		more: "SIGNAL is a name (HUP, SIGHUP) or a number. The service is still wanted: its\nrestart policy applies. To end it use `zinit stop`."},
+	{name: "wait", args: "NAME...", group: "run", server: true, run: cmdWait,
+		help: "wait until a service is running (or done)",
+		more: "Exit code 3 when it fails or is blocked until a person acts,\n1 when --timeout ran out.",
+		flags: []*commandFlag{{name: "state", arg: "S", values: states,
+			help: "the state to wait for (running)"}}},
+	{name: "is-running", args: "NAME...", group: "run", server: true, run: cmdIsRunning,
+		help: "exit 0 when it is running, else 3"},
+	{name: "start-all", group: "run", server: true, run: cmdStartAll,
+		help: "start all services of class user"},
+	{name: "stop-all", group: "run", server: true, run: cmdStopAll,
+		help: "stop all services of class user"},
+
+	{name: "add", args: "FILE", group: "configure", server: true, run: cmdAdd,
+		help: "add the service that a TOML file describes (- is stdin)", flags: []*commandFlag{&persistFlag}},
+	{name: "create", args: "NAME [-- CMD ARG...]", group: "configure", server: true, run: cmdCreate,
+		help: "add a service from the command line",
+		more: "The program stands in --exec (as in the file) or after --, word by word.\nLists may be repeated or have commas: --after a,b",
+		flags: []*commandFlag{
+			{name: "exec", arg: "CMD", help: "command line"},
+			{name: "dir", arg: "DIR", help: "working directory"},
+			{name: "description", arg: "TEXT", help: "what it is, for people"},
+			{name: "env", arg: "K=V", help: "environment variable (may be repeated)"},
+			{name: "user", arg: "USER", help: "run as this user"},
+			{name: "status", arg: "S", values: "start stop ignore", help: "start, stop or ignore"},
+			{name: "oneshot", help: "it is done when it exits"},
+			{name: "critical", help: "the machine or container ends with it"},
+			{name: "requires", arg: "NAME", help: "what must be up first"},
+			{name: "after", arg: "NAME", help: "what comes first, if wanted"},
+			{name: "wants", arg: "NAME", help: "what is started along with it"},
+			{name: "conflicts", arg: "NAME", help: "what must not run with it"},
+			{name: "restart", arg: "P", values: "always on-failure never", help: "always, on-failure or never"},
+			&persistFlag,
+		}},
+	{name: "get", args: "NAME", group: "configure", server: true, run: cmdGet,
+		help: "the configuration of a service, as TOML",
+		more: "With --json everything is there, also what has its default."},
+	{name: "set", args: "FILE", group: "configure", server: true, run: cmdSet,
+		help: "add or replace a service by a TOML file, for good",
+		more: "A running service is restarted with it. - reads the file from stdin."},
+	{name: "edit", args: "NAME", group: "configure", server: true, run: cmdEdit,
+		help: "change the file of a service in $EDITOR",
+		more: "The file is checked before it counts. A running service is restarted with it."},
+	{name: "delete", args: "NAME...", group: "configure", server: true, run: cmdDelete,
+		help:  "stop a service and forget it, with its file",
+		flags: []*commandFlag{{name: "force", help: "also when others require it"}}},
+	{name: "delete-all", group: "configure", server: true, run: cmdDeleteAll,
+		help: "delete all services of class user"},
+	{name: "reload", group: "configure", server: true, run: cmdReload,
+		help:  "read all files again",
+		flags: []*commandFlag{{name: "restart", help: "restart services whose file changed"}}},
+	{name: "check", args: "[PATH...]", group: "configure", run: cmdCheck,
+		help: "look for mistakes in files or directories, without a server"},
+
+	{name: "ping", group: "server", server: true, run: cmdPing, help: "does the server answer?"},
+	{name: "info", group: "server", server: true, run: cmdInfo,
+		help: "the server, and what works on this machine"},
+	{name: "shutdown", group: "server", server: true, run: cmdShutdown,
+		help: "stop all services, then the server; a system powers off"},
+	{name: "poweroff", group: "server", server: true, run: cmdPoweroff,
+		help: "stop all services and power off"},
+	{name: "reboot", group: "server", server: true, run: cmdReboot, help: "stop all services and reboot"},
+	{name: "halt", group: "server", server: true, run: cmdHalt, help: "stop all services and halt"},
+	{name: "upgrade", args: "[BINARY]", group: "server", server: true, run: cmdUpgrade, help: "go over to a new binary; the services run on"},
+	{name: "server", group: "server", alone: true, run: cmdServer, help: "be the server, in the foreground",
+		more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL.\nA flag beats the environment.",
+		flags: serverFlags},
+	{name: "init", args: "[-c] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
+		help: "be PID 1: of a container (-c) or of a machine", flags: initFlags},
+
+	{name: "call", args: "METHOD [JSON]", group: "other", server: true, run: cmdCall,
+		help: "call an RPC method: zinit call service.get '{\"name\": \"web\"}'"},
+	{name: "discover", group: "other", server: true, run: cmdDiscover,
+		help: "all RPC methods, as an OpenRPC document"},
+	{name: "probe", args: "TARGET", group: "other", run: cmdProbe,
+		help: "one check without a server: exit 0 or 3",
+		more: "TARGET is tcp:HOST:PORT, http://HOST[:PORT]/PATH or unix:/PATH.\nIt has --timeout milliseconds to answer, 5000 by default."},
+	{name: "completion", args: "SHELL", group: "other", run: cmdCompletion,
+		help: "completion for bash, zsh or fish",
+		more: "bash: source <(zinit completion bash)\nzsh:  zinit completion zsh > ~/.zfunc/_zinit\nfish: zinit completion fish > ~/.config/fish/completions/zinit.fish"},
+	{name: "repl", group: "other", alone: true, run: cmdREPL,
+		help: "the same commands, line by line, with history and completion",
+		more: "Keys are those of a shell: arrows, Ctrl-A, -E, -K, -U, -W, -Y, Alt-B, -F, -D;\nCtrl-R searches, Tab completes, Ctrl-C ends a command, Ctrl-D leaves."},
+	{name: "help", args: "[COMMAND]", group: "other", run: cmdHelp,
+		help: "this, a command, or `all` of them in a line each"},
+	{name: "version", group: "other", run: cmdVersion, help: "the version of this program"},
+	{name: "__names", server: true, run: cmdNames, help: "names of all services, for completion"},
 }
 
 func cmdInit(c *cli) int { return initMain(c.args) }
@@ -545,7 +524,6 @@ type cli struct {
 	json     bool
 	socket   string        // --socket
 	timeout  time.Duration // --timeout; 0: none
-	table    []command
 	cmd      *command
 	args     []string // positional words
 	tail     []string // words after `--` of a command that takes a program
@@ -557,7 +535,7 @@ type cli struct {
 
 // newCLI looks at the terminal and the environment.
 func newCLI() *cli {
-	c := &cli{out: bufio.NewWriterSize(os.Stdout, 32<<10), table: commandTable()}
+	c := &cli{out: bufio.NewWriterSize(os.Stdout, 32<<10)}
 	if cols, _, ok := terminalSize(1); ok {
 		c.width = cols
 		c.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -635,14 +613,9 @@ func (e *usageError) Error() string { return e.text }
 //
 //go:noinline
 func (c *cli) find(name string) *command {
-	for i := range c.table {
-		if c.table[i].name == name {
-			return &c.table[i]
-		}
-		for _, a := range c.table[i].aliases {
-			if a == name {
-				return &c.table[i]
-			}
+	for _, cmd := range commands {
+		if cmd.name == name || slices.Contains(cmd.aliases, name) {
+			return cmd
 		}
 	}
 	return nil
@@ -650,7 +623,7 @@ func (c *cli) find(name string) *command {
 
 // namesCommand says whether the words have a command, or ask for help or the version; boot words do not.
 func (c *cli) namesCommand(words []string) bool {
-	other := &cli{table: c.table}
+	other := &cli{}
 	return len(words) > 0 && other.parseCommand(words) == nil
 }
 
@@ -660,7 +633,7 @@ func (c *cli) parseCommand(words []string) error {
 		words = []string{"version"}
 	}
 	for len(words) > 0 && len(words[0]) > 1 && words[0][0] == '-' {
-		n, err := c.parseFlag(words, globalFlags())
+		n, err := c.parseFlag(words, globalFlags)
 		if err != nil {
 			return err
 		}
@@ -676,6 +649,11 @@ func (c *cli) parseCommand(words []string) error {
 	return nil
 }
 
+// known are the flags of a command and those of all.
+func (cmd *command) known() []*commandFlag {
+	return append(append([]*commandFlag(nil), globalFlags...), cmd.flags...)
+}
+
 // parse takes the command line apart. Flags that all commands have may stand before and after the command.
 func (c *cli) parse(words []string) error {
 	if err := c.parseCommand(words); err != nil {
@@ -686,7 +664,7 @@ func (c *cli) parse(words []string) error {
 	}
 	rest := c.args
 	c.args = nil
-	known := append(globalFlags(), c.cmd.flags...)
+	known := c.cmd.known()
 	for len(rest) > 0 {
 		w := rest[0]
 		if w == "--" {
@@ -716,7 +694,7 @@ func (c *cli) parse(words []string) error {
 
 func (c *cli) unknownCommand(word string) error {
 	var names []string
-	for _, cmd := range c.table {
+	for _, cmd := range commands {
 		if cmd.group != "" {
 			names = append(append(names, cmd.name), cmd.aliases...)
 		}
@@ -729,16 +707,16 @@ func (c *cli) unknownCommand(word string) error {
 }
 
 // parseFlag reads the flag that words begin with (--name, --name=value, --name value, -n, -n5) and returns how many words it took.
-func (c *cli) parseFlag(words []string, known []commandFlag) (int, error) {
+func (c *cli) parseFlag(words []string, known []*commandFlag) (int, error) {
 	w := words[0]
 	var f *commandFlag
 	name, value, inline := strings.Cut(w, "=")
-	for i := range known {
-		if name == "--"+known[i].name {
-			f = &known[i]
+	for _, k := range known {
+		if name == "--"+k.name {
+			f = k
 		}
-		if known[i].short != 0 && w[1] == known[i].short && w[1] != '-' {
-			f, value, inline = &known[i], strings.TrimPrefix(w[2:], "="), len(w) > 2
+		if k.short != 0 && w[1] == k.short && w[1] != '-' {
+			f, value, inline = k, strings.TrimPrefix(w[2:], "="), len(w) > 2
 		}
 	}
 	if f == nil {
@@ -778,7 +756,7 @@ func containsWord(words, word string) bool {
 	return false
 }
 
-func (c *cli) unknownFlag(name string, known []commandFlag) error {
+func (c *cli) unknownFlag(name string, known []*commandFlag) error {
 	var names []string
 	for _, f := range known {
 		names = append(names, "--"+f.name)
@@ -864,7 +842,7 @@ func cmdHelp(c *cli) int {
 		return c.overview()
 	}
 	if c.args[0] == "all" {
-		for _, cmd := range c.table {
+		for _, cmd := range commands {
 			if cmd.group != "" {
 				fmt.Fprintf(c.out, "%-12s %s\n", cmd.name, cmd.help)
 			}
@@ -888,7 +866,7 @@ func (c *cli) overview() int {
 	fmt.Fprintln(c.out)
 	for _, group := range []string{"look", "run", "configure", "server", "other"} {
 		var names []string
-		for _, cmd := range c.table {
+		for _, cmd := range commands {
 			if cmd.group == group {
 				names = append(names, cmd.name)
 			}

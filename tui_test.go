@@ -792,7 +792,7 @@ func TestCompletionOfLines(t *testing.T) {
 		{"logs", "--st", "--stream"}, {"logs --stream", "std", "stdout stderr"}, {"logs -n", "", ""}, {"create x --after", "d", "db"},
 		{"analyze", "", "blame chain plot"}, {"completion", "z", "zsh"}, {"help", "analy", "analyze"}, {"add", dir + "/s", dir + "/services/"}, {"nonsense", "", ""},
 	} {
-		r := &cli{table: commandTable(), socket: s.path}
+		r := &cli{socket: s.path}
 		if got := strings.Join(r.candidates(strings.Fields(c.before), c.cur), " "); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.before, c.cur, got, c.want)
 		}
