@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -254,6 +255,8 @@ func TestStack(t *testing.T) {
 		t.Fatalf("the schema is not there: %v %s", err, out)
 	}
 
+	seen := s.dial()
+	seen.call("events.subscribe", `{"types": ["state"]}`)
 	t.Log("each is killed, and comes back; what requires it runs on")
 	for _, name := range []string{"db", "cache", "web"} {
 		before := s.status(name)
@@ -307,8 +310,11 @@ func TestStack(t *testing.T) {
 	}
 
 	var pids []int
-	for _, name := range []string{"db", "cache", "web"} {
-		pids = append(pids, s.status(name).PID)
+	for _, k := range kinOf(s.cmd.Process.Pid) {
+		pids = append(pids, k.pid)
+	}
+	if len(pids) < 8 {
+		t.Errorf("only %d processes: three services, and those that PostgreSQL and nginx have", len(pids))
 	}
 	t.Log("the server is stopped: nothing is left")
 	s.stop()
@@ -316,6 +322,35 @@ func TestStack(t *testing.T) {
 		if alive(pid) {
 			t.Errorf("process %d (%s) is left", pid, commandLine(pid))
 		}
+	}
+	s.cameInOrder(seen,
+		"db: running -> failed", "db: blocked -> starting", "db: starting -> running", // killed
+		"cache: running -> failed", "cache: failed -> starting", "cache: starting -> running",
+		"web: running -> failed", "web: failed -> starting", "web: starting -> running", "product: starting -> running",
+		"product: running -> blocked", "web: running -> stopping", "web: stopping -> blocked", "db: running -> stopping", "db: stopping -> exited", // db is stopped
+		"db: blocked -> starting", "db: starting -> running", "web: blocked -> starting", "web: starting -> running", "product: starting -> running",
+		"product: running -> blocked", "web: stopping -> blocked", "cache: stopping -> starting", "cache: starting -> running", "web: starting -> running", "product: starting -> running",
+		"product: running -> stopping", "web: running -> stopping", "web: stopping -> exited", "db: running -> stopping", "db: stopping -> exited") // the server is stopped
+}
+
+// cameInOrder fails the test unless these changes came in this order, whatever came between. It reads what came until the end of the server.
+func (s *server) cameInOrder(c *testClient, want ...string) {
+	s.t.Helper()
+	var all []string
+	for lines := bufio.NewScanner(c.in); lines.Scan(); {
+		var e struct {
+			Params struct{ Service, From, To string }
+		}
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			s.t.Fatalf("%v in %s", err, lines.Text())
+		}
+		all = append(all, e.Params.Service+": "+e.Params.From+" -> "+e.Params.To)
+		if len(want) > 0 && all[len(all)-1] == want[0] {
+			want = want[1:]
+		}
+	}
+	if len(want) > 0 {
+		s.t.Errorf("%q did not come, or not in its place:\n%s", want[0], strings.Join(all, "\n"))
 	}
 }
 

@@ -699,13 +699,12 @@ func (p *process) adoptStray(pid int) {
 	}
 }
 
-// killOrphans ends what services left behind so that nothing shows whose it was: children that we inherited. Of those that we were executed
-// with, which are older than our beginning, it keeps its hands.
-func (t *procs) killOrphans(began time.Time) {
+// killOrphans ends what services left behind so that nothing shows whose it was: children that we inherited, but for those to spare.
+func (t *procs) killOrphans(spare []kin) {
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(leftoverPace / 10) {
 		left := 0
 		for _, pid := range sysOrphans(os.Getpid()) {
-			if st, err := readStat(pid); err == nil && !st.dead() && st.Age() < time.Since(began) {
+			if st, err := readStat(pid); err == nil && !st.dead() && !slices.Contains(spare, kin{pid, st.Start}) {
 				left++
 				_ = sysKillOne(kin{pid, st.Start}, sigKill)
 			}

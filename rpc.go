@@ -242,6 +242,7 @@ type rpcServer struct {
 	nextSub  atomic.Int64
 	detached atomic.Int32
 	subs     atomic.Int32
+	ending   atomic.Bool // subscriptions send what they have, and end
 	configs  mutex // one change of the configuration at a time
 
 	mu      mutex
@@ -274,11 +275,34 @@ func serveRPC(s *supervisor, l *rpcListener) *rpcServer {
 // close ends all connections and removes the socket.
 func (r *rpcServer) close() {
 	r.l.close()
+	r.lastWords(100 * time.Millisecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
 	for c := range r.conns {
 		c.sock.Close()
+	}
+}
+
+// lastWords lets subscriptions, and requests that the end of the services has answered, still send what they have.
+func (r *rpcServer) lastWords(limit time.Duration) {
+	r.ending.Store(true)
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		busy := false
+		r.mu.Lock()
+		for c := range r.conns {
+			c.mu.Lock()
+			for id, stop := range c.subs {
+				close(stop)
+				c.subs[id] = make(chan struct{}) // for whoever ends it next
+			}
+			busy = busy || c.waiting > 0
+			c.mu.Unlock()
+		}
+		r.mu.Unlock()
+		if !busy && r.subs.Load() == 0 {
+			return
+		}
 	}
 }
 
@@ -761,6 +785,9 @@ func (c *rpcConn) feed(id int64, f rpcFeed, stop <-chan struct{}) {
 		select {
 		case <-f.wake:
 		case <-stop:
+			if c.srv.ending.Load() {
+				c.send(f.take(nil, id))
+			}
 			return
 		case <-c.gone:
 			return

@@ -524,6 +524,10 @@ func serverMain(opts serverOptions) int {
 	s.logs = newLogHub(1)
 	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
 	s.procs = newProcsOf(!opts.keeper)
+	var foreign []kin // what a shell that executed us had begun
+	if os.Getenv(ringsVar) == "" {
+		foreign = kinOf(os.Getpid())
+	}
 	door, err := s.open()
 	if err != nil {
 		logf(logError, "%v", err)
@@ -556,7 +560,7 @@ func serverMain(opts serverOptions) int {
 	}
 	e := s.waitForEnd(sigs)
 	if s.keeper == nil {
-		s.procs.killOrphans(s.begun)
+		s.procs.killOrphans(foreign)
 	}
 	if e.incomplete {
 		logf(logError, "some processes did not end even after SIGKILL")
