@@ -8,7 +8,9 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,4 +149,61 @@ func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.Fi
 		}
 	}
 	return files
+}
+
+// TestFailureModes holds the table of failure modes in the README against the tests: there are rows 1 to 58, every test that a row names exists,
+// and every test that is named after rows stands in them.
+func TestFailureModes(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## Failure modes\n")
+	rows := map[int]string{}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if n, err := strconv.Atoi(strings.TrimSpace(cells[min(1, len(cells)-1)])); err == nil {
+			rows[n] = line
+			if len(cells) != 6 || strings.TrimSpace(cells[3]) == "" && strings.TrimSpace(cells[4]) == "" {
+				t.Errorf("row %d has neither a test nor a reason: %s", n, line)
+			}
+		}
+	}
+	for n := 1; n <= 58; n++ {
+		if rows[n] == "" {
+			t.Errorf("there is no row %d", n)
+		}
+	}
+	tests := map[string]bool{}
+	paths, _ := filepath.Glob("*_test.go")
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			if fn, is := decl.(*ast.FuncDecl); is && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
+				tests[fn.Name.Name] = true
+			}
+		}
+	}
+	for n, row := range rows {
+		for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(row, -1) {
+			if !tests[name[1]] {
+				t.Errorf("row %d names %s, which does not exist", n, name[1])
+			}
+		}
+	}
+	for name := range tests {
+		numbers, is := strings.CutPrefix(name, "TestRow")
+		for _, word := range strings.Split(numbers, "_") {
+			n, err := strconv.Atoi(word)
+			if !is || err != nil {
+				break
+			}
+			if !strings.Contains(rows[n], "`"+name+"`") {
+				t.Errorf("%s does not stand in row %d", name, n)
+			}
+		}
+	}
 }
