@@ -243,7 +243,7 @@ type rpcServer struct {
 	detached atomic.Int32
 	subs     atomic.Int32
 	ending   atomic.Bool // subscriptions send what they have, and end
-	configs  mutex // one change of the configuration at a time
+	configs  mutex       // one change of the configuration at a time
 
 	mu      mutex
 	conns   map[*rpcConn]struct{}
