@@ -322,6 +322,9 @@ type keeper struct {
 	signals chan os.Signal
 	packets chan from
 	results chan trial
+	broken  chan struct{} // a goroutine of ours has panicked
+	mishaps int           // panics in a row …
+	brokeAt int64         // … and when the last one was, by sysMono
 
 	server  serverChild
 	tries   int       // servers in a row that never came up
@@ -445,8 +448,9 @@ const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
 	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
-		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), downAt: time.Now()}
+		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), broken: make(chan struct{}, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)
+	sysKeepMask()
 	if fd, err := sysOpenProgram(k.self); err == nil {
 		k.prog = fd
 	}
@@ -488,12 +492,13 @@ func ownProgram() string {
 	return os.Args[0]
 }
 
-// keeperSignals are all that may be caught and mean something: not those that the runtime uses itself or that report a fault of ours.
+// keeperSignals are all that can be caught, but not those that the runtime uses itself. Those that report a fault (SEGV and its like) come
+// here only when somebody sent them.
 func keeperSignals() []os.Signal {
 	var all []os.Signal
 	for n := 1; n <= 64; n++ {
 		switch n {
-		case sigKill, sigStop, 11, 7, 8, 4, 5, 23, 27, 32, 33: // SEGV BUS FPE ILL TRAP URG PROF and two of the threads
+		case sigKill, sigStop, 23, 27, 32, 33, 34: // URG, PROF and those of threads
 			continue
 		}
 		all = append(all, syscall.Signal(n))
@@ -502,8 +507,20 @@ func keeperSignals() []os.Signal {
 }
 
 // run is the keeper's loop.
-func (k *keeper) run() int {
+func (k *keeper) run() (code int) {
 	defer k.flush()
+	afterPanic = func() {
+		select {
+		case k.broken <- struct{}{}:
+		default:
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			panicked("PID 1", r)
+			code = k.survive()
+		}
+	}()
 	if len(k.opts.cmd) > 0 {
 		k.cmd.startAt = time.Now().Add(k.opts.cmdWait + time.Second)
 	}
@@ -529,6 +546,8 @@ func (k *keeper) run() int {
 			k.onPacket(f)
 		case r := <-k.results:
 			k.onTried(r)
+		case <-k.broken:
+			return k.survive()
 		case <-timer.C:
 		}
 		if code, over := k.onTime(time.Now()); over {
@@ -999,7 +1018,10 @@ func (k *keeper) onSignal(s int) {
 		k.reap()
 		return
 	}
-	if len(k.opts.cmd) > 0 && s != sigPipe {
+	if s == sigPipe && (sysUnread(1) || sysUnread(2)) {
+		return // of a write of our own
+	}
+	if len(k.opts.cmd) > 0 {
 		k.signalForCommand(s)
 		return
 	}
@@ -1292,18 +1314,54 @@ func (k *keeper) confirmUpgrade() {
 		k.goOn()
 		return
 	}
-	memo, err := k.resumeMemo(path)
-	if err == nil {
-		k.flush()
-		err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
-		_ = sysClose(memo)
-	}
+	err := k.goOver(path)
 	logf(logError, "PID 1 cannot go over to %s: %v; it stays with the old binary", path, err)
 	k.goOn()
 }
 
+// ignoreForExec has the next image born with SIGHUP and SIGINT ignored. The runtime leaves it at that (sigInstallGoHandler in its signal_unix.go), where
+// otherwise one of them would be its end as long as it has not asked for it. For SIGTERM there is no such way.
+func ignoreForExec() { signal.Ignore(syscall.SIGHUP, syscall.SIGINT) }
+
+// survive goes on after a panic of ours: this process executes its program again, with all that it holds. When even that does not help, a
+// machine offers the emergency for ever and a container ends.
+func (k *keeper) survive() int {
+	if now := sysMono(); now-k.brokeAt > int64(time.Minute) {
+		k.mishaps, k.brokeAt = 0, now
+	}
+	err := newError("it happens again and again")
+	if k.mishaps++; k.mishaps <= 3 {
+		bounded("go on after a panic", 2*time.Second, func() {
+			if k.server.link != nil {
+				k.quiesce()
+			}
+		})
+		err = guarded(func() error { return k.goOver(k.program()) })
+	}
+	why := "a defect of PID 1 itself (see above): " + err.Error()
+	if k.one && !k.opts.container {
+		return emergencyForEver(why)
+	}
+	logf(logError, "%s", why)
+	return exitLost
+}
+
+// goOver executes another image of this process, which goes on with all that we hold. It returns only on error.
+func (k *keeper) goOver(path string) error {
+	memo, err := k.resumeMemo(path)
+	if err != nil {
+		return err
+	}
+	k.flush()
+	ignoreForExec()
+	err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
+	_ = sysClose(memo)
+	return err
+}
+
 // goOn reads the link again after quiesce.
 func (k *keeper) goOn() {
+	signal.Notify(k.signals, keeperSignals()...)
 	k.server.hungUp = false
 	k.server.link.goOn()
 	k.listen(k.server.link)
@@ -1356,7 +1414,10 @@ const resumeVar = "ZINIT_RESUME"
 
 // held lists the descriptors that the next image needs.
 func (k *keeper) held(memo int) []int {
-	fds := []int{memo, k.memo, k.server.link.fd}
+	fds := []int{memo, k.memo}
+	if k.server.link != nil {
+		fds = append(fds, k.server.link.fd)
+	}
 	for _, list := range k.store {
 		fds = append(fds, list...)
 	}
@@ -1366,7 +1427,16 @@ func (k *keeper) held(memo int) []int {
 // resumeMemo writes what the keeper holds into memory that survives its execve: lines of a word and numbers.
 func (k *keeper) resumeMemo(path string) (int, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version 1\nserver %d %d\nstate %d\nseq %d\nself %s\n", k.server.pid, k.server.link.fd, k.memo, k.seq, path)
+	if !strings.HasPrefix(path, "/proc/") {
+		k.self = path
+	}
+	fmt.Fprintf(&b, "version 1\nstate %d\nseq %d\nself %s\nmishaps %d %d\n", k.memo, k.seq, k.self, k.mishaps, k.brokeAt)
+	if k.server.link != nil {
+		fmt.Fprintf(&b, "server %d %d\n", k.server.pid, k.server.link.fd)
+	}
+	if c := k.closing; c != nil {
+		fmt.Fprintf(&b, "closing %s\t%d\t%d\n", c.kind, c.code, time.Until(c.at).Milliseconds())
+	}
 	for _, e := range k.exits {
 		fmt.Fprintf(&b, "exit %d %d %d\n", e.seq, e.pid, e.status)
 	}
@@ -1416,6 +1486,14 @@ func (k *keeper) resume() bool {
 			sysCloexec(k.memo)
 		case "self":
 			k.self = rest
+		case "mishaps":
+			k.mishaps, k.brokeAt = n[0], int64(n[1])
+		case "closing":
+			if f := strings.Split(rest, "\t"); len(f) == 3 {
+				code, _ := strconv.Atoi(f[1])
+				left, _ := strconv.Atoi(f[2])
+				k.closing = &keeperClosing{kind: f[0], code: code, at: time.Now().Add(time.Duration(left) * time.Millisecond)}
+			}
 		case "seq":
 			k.seq = uint64(n[0])
 		case "exit":

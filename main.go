@@ -61,14 +61,21 @@ func (m *mutex) Lock() { m.m.Lock() }
 //go:noinline
 func (m *mutex) Unlock() { m.m.Unlock() }
 
+// panicked reports a panic and does what it means. What is to be left of a PID 1 after that is for the keeper to say.
+func panicked(what string, r any) {
+	fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
+	afterPanic()
+}
+
+var afterPanic = func() { os.Exit(70) }
+
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
 // and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
 func background(what string, f func()) {
 	go func() {
 		defer func() {
 			if r := recover(); r != nil {
-				fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
-				os.Exit(70)
+				panicked(what, r)
 			}
 		}()
 		f()

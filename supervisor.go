@@ -56,6 +56,7 @@ type supervisor struct {
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
+	catch       func()   // has signals reported
 	syslog      int      // the socket of syslog(3); 0: none
 	degraded    []string // what does not work here, and what that means
 }
@@ -520,7 +521,8 @@ func serverMain(opts serverOptions) int {
 	s := newSupervisor(opts, serverMode(opts))
 	s.memory = memory
 	sigs := make(chan os.Signal, 16)
-	signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	s.catch = func() { signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE) }
+	s.catch()
 	s.logs = newLogHub(1)
 	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
 	s.procs = newProcsOf(!opts.keeper)
@@ -2063,7 +2065,9 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 			if err == nil {
 				env = append(env, ringsVar+"="+fmt.Sprint(rings))
 			}
+			ignoreForExec()
 			err = sysExecKeeping(path, os.Args, env, []int{rings})
+			s.catch()
 			logf(logError, "cannot execute %s: %v; going on with the present version", visible(path), err)
 			s.thaw()
 		})

@@ -326,10 +326,7 @@ func sysChildDefaults() {
 		}
 		signal.Notify(swallow, syscall.Signal(sig))
 	}
-	var mask unix.Sigset_t
-	if unix.PthreadSigmask(unix.SIG_BLOCK, nil, &mask) == nil && mask != (unix.Sigset_t{}) {
-		maskedAtStart.Store(true)
-	}
+	sysKeepMask()
 }
 
 // sysReaper makes us the parent of orphans (prctl(2), PR_SET_CHILD_SUBREAPER) and has SIGCHLD reported to events.
@@ -365,16 +362,50 @@ func forkHere(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	if uid, gid, groups, switched := sp.ids(); switched {
 		sys.Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
 	}
-	if maskedAtStart.Load() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		var none, old unix.Sigset_t
-		if unix.PthreadSigmask(unix.SIG_SETMASK, &none, &old) == nil {
-			defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }()
-		}
-	}
-	pid, err = syscall.ForkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
+	pid, err = forkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
 	return pid, pidfd, err
+}
+
+// forkExec is syscall.ForkExec whose child blocks no signal.
+func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	withMask := func(do func()) { do() }
+	if maskedAtStart.Load() {
+		withMask = func(do func()) { masked(unix.SIG_SETMASK, &unix.Sigset_t{}, do) }
+	}
+	withMask(func() { pid, err = syscall.ForkExec(path, argv, attr) })
+	return pid, err
+}
+
+// masked does something with another mask of signals in the thread that does it.
+func masked(how int, mask *unix.Sigset_t, do func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var old unix.Sigset_t
+	if unix.PthreadSigmask(how, mask, &old) == nil {
+		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }()
+	}
+	do()
+}
+
+// sysKeepMask notes whether this image was executed with signals blocked: then the mask must be emptied around each fork.
+func sysKeepMask() {
+	var mask unix.Sigset_t
+	if unix.PthreadSigmask(unix.SIG_BLOCK, nil, &mask) == nil && mask != (unix.Sigset_t{}) {
+		maskedAtStart.Store(true)
+	}
+}
+
+// sysExecHolding executes another image of this process with signals blocked. What comes before that image asks for them waits in the
+// kernel, but for those that the runtime unblocks at once (blockableSig in its signal_unix.go): HUP, INT, QUIT, TERM.
+// It is syscall.Exec, and not that of package unix, because the runtime then gives the limits back that it raised. It returns only on error.
+func sysExecHolding(path string, argv, env []string) (err error) {
+	var held unix.Sigset_t
+	for i := range held.Val {
+		held.Val[i] = ^held.Val[i]
+	}
+	held.Val[0] &^= 1<<(unix.SIGURG-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGBUS-1) // the runtime's own, and faults
+	masked(unix.SIG_BLOCK, &held, func() { err = syscall.Exec(path, argv, env) })
+	return err
 }
 
 // A fork copies the table of descriptors, and the exec after it closes the copies one by one: with two read ends for each of
@@ -999,9 +1030,16 @@ func sysSameFile(fd int, path string) bool {
 	return unix.Fstat(fd, &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
+// sysUnread says whether fd is a pipe or a socket that nobody reads any more.
+func sysUnread(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0
+}
+
 // sysForkServer runs the server in a session of its own, so that a terminal's signals reach it through us only.
 func sysForkServer(path string, argv []string, fds []int) (int, error) {
-	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(), Files: descriptors(fds), Sys: &syscall.SysProcAttr{Setsid: true}})
+	return forkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(), Files: descriptors(fds), Sys: &syscall.SysProcAttr{Setsid: true}})
 }
 
 func descriptors(fds []int) []uintptr {
@@ -1029,12 +1067,12 @@ func sysForkCommand(path string, argv []string) (pid int, tty bool, err error) {
 	attr := &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setpgid: true}}
 	if _, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil {
 		attr.Sys.Foreground, attr.Sys.Ctty = true, 0
-		if pid, err := syscall.ForkExec(path, argv, attr); err == nil || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOTTY) {
+		if pid, err := forkExec(path, argv, attr); err == nil || !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOTTY) {
 			return pid, true, err
 		}
 		attr.Sys.Foreground = false
 	}
-	pid, err = syscall.ForkExec(path, argv, attr)
+	pid, err = forkExec(path, argv, attr)
 	return pid, false, err
 }
 
@@ -1105,7 +1143,7 @@ func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
 	if err != nil {
 		null = 0
 	}
-	pid, err := syscall.ForkExec(path, []string{"zinit", "server", "--check-state"}, &syscall.ProcAttr{Env: os.Environ(),
+	pid, err := forkExec(path, []string{"zinit", "server", "--check-state"}, &syscall.ProcAttr{Env: os.Environ(),
 		Files: descriptors([]int{null, p[1], 2, memo}), Sys: &syscall.SysProcAttr{Setsid: true}})
 	unix.Close(p[1])
 	if null != 0 {
@@ -1134,7 +1172,7 @@ func sysExecKeeping(path string, argv, env []string, keep []int) error {
 	for _, fd := range keep {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
-	err := syscall.Exec(path, argv, env)
+	err := sysExecHolding(path, argv, env)
 	for _, fd := range keep {
 		unix.CloseOnExec(fd)
 	}
@@ -1428,16 +1466,19 @@ func emptyTree(dir int, dev uint64) {
 	}
 }
 
-// sysExec is syscall.Exec: of it, and not of package unix, the runtime gives the limits back that it raised.
-func sysExec(name string, argv, env []string) error { return syscall.Exec(name, argv, env) }
+// sysExec executes a foreign program in our place, which begins with no signal blocked.
+func sysExec(name string, argv, env []string) (err error) {
+	masked(unix.SIG_SETMASK, &unix.Sigset_t{}, func() { err = syscall.Exec(name, argv, env) })
+	return err
+}
 
 // sysStartOn executes a program as the leader of a new session whose terminal is the console; or without job control, if that cannot be had.
 func sysStartOn(console *os.File, name string, argv, env []string) (pid int, err error) {
 	fd := console.Fd()
 	attr := syscall.ProcAttr{Dir: "/", Env: env, Files: []uintptr{fd, fd, fd}, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true}}
-	if pid, err = syscall.ForkExec(name, argv, &attr); err == unix.EPERM || err == unix.ENOTTY || err == unix.EIO {
+	if pid, err = forkExec(name, argv, &attr); err == unix.EPERM || err == unix.ENOTTY || err == unix.EIO {
 		attr.Sys = &syscall.SysProcAttr{Setsid: true}
-		pid, err = syscall.ForkExec(name, argv, &attr)
+		pid, err = forkExec(name, argv, &attr)
 	}
 	return pid, err
 }

@@ -533,3 +533,7 @@ func sysExec(string, []string, []string) error { return errNotSupported }
 func sysStartOn(*os.File, string, []string, []string) (int, error) { return 0, errNotSupported }
 
 func sysWatchdogTimeout(*os.File, int) (int, error) { return 0, errNotSupported }
+
+func sysKeepMask() {}
+
+func sysUnread(int) bool { return false }

@@ -325,3 +325,7 @@ func sysSession(int) int { return 0 }
 func sysGroup(int) int { return 0 }
 
 func sysListenSyslog(string) (int, error) { return -1, errNotSupported }
+
+func sysKeepMask() {}
+
+func sysUnread(int) bool { return false }
