@@ -1545,6 +1545,14 @@ func (c *cli) disappointed(name, state string, blockedBy []string) int {
 		text += " (" + detail(&s) + ")"
 	}
 	errorf("%s", text)
+	if state == "blocked" { // only a person can help
+		var why struct{ Text string }
+		_, _ = c.call("service.why", params{"name": name}, &why)
+		_, todo, _ := strings.Cut(why.Text, "what to do:\n")
+		for line := range strings.Lines(todo) {
+			hint("%s", strings.TrimSpace(line))
+		}
+	}
 	hint("zinit why %s", name)
 	return exitNotRunning
 }
