@@ -906,6 +906,31 @@ func TestRow51_AnOrdinaryUser(t *testing.T) {
 	s.stop()
 }
 
+// TestUpgradeWithoutHome: a server whose user has no home goes over to a new binary too.
+func TestUpgradeWithoutHome(t *testing.T) {
+	s := newServer(t, map[string]string{"mine": "[service]\nexec = \"sleep 1000\"\n"})
+	s.ordinary()
+	user := s.prepare
+	s.prepare = func(cmd *exec.Cmd) {
+		if user != nil {
+			user(cmd)
+		}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), suiteMark + "=" + suiteDir}
+	}
+	s.run()
+	s.is("running", "mine")
+	pid := s.status("mine").PID
+	s.ok("upgrade")
+	eventually(t, "the new image listens", func() bool {
+		text, _ := os.ReadFile(s.out.Name())
+		return strings.Count(string(text), "is listening on") == 2
+	})
+	if now := s.status("mine"); now.PID != pid || now.State != "running" {
+		t.Errorf("mine was %d, and is %+v", pid, now)
+	}
+	s.stop()
+}
+
 // TestRow53_ZombiesOfOthers: a child that a service does not wait for is the service's own; it goes with it.
 func TestRow53_ZombiesOfOthers(t *testing.T) {
 	unharmed(t, map[string]string{"careless": playing(waiting+"[lifecycle]\nstop_timeout_ms = 60000\n", "fork=exit=0", "fork=exit=0", "block")}, func(s *server) {

@@ -181,7 +181,7 @@ func (c *cli) serverOptions() (serverOptions, error) {
 	if !o.socketSet {
 		o.socket = defaultSocket()
 	}
-	if o.socket == "" && !o.keeper {
+	if o.socket == "" && !o.keeper && !o.checkState {
 		return o, newError("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
 	}
 	switch o.logLevel {

@@ -928,6 +928,9 @@ func TestRow50_NotPID1(t *testing.T) {
 // TestParentSignal: -p is what CMD gets when our parent dies.
 func TestParentSignal(t *testing.T) {
 	t.Parallel()
+	if os.Getuid() != 0 {
+		skip(t, "a mount namespace needs root")
+	}
 	dir := shortDir(t)
 	if err := os.Mkdir(dir+"/services", 0o755); err != nil {
 		t.Fatal(err)
