@@ -994,8 +994,13 @@ func TestRow46_EmptyRoots(t *testing.T) {
 
 // --- servers that die, under load
 
+// oneLoad is held by the test that has a load: two of them would only be in each other's way.
+var oneLoad sync.Mutex
+
 // load is fifty services that notice if anything happens to them. They keep what they see in dir.
 func load(t testing.TB, dir, actor, more string) map[string]string {
+	oneLoad.Lock()
+	t.Cleanup(oneLoad.Unlock)
 	all := map[string]string{}
 	file := func(words string, lines ...string) string {
 		var argv []string

@@ -472,7 +472,7 @@ func TestUserSwitch(t *testing.T) {
 		t.Errorf("ids of the child: %q", out)
 	}
 	err = explainExec(sp, syscall.EPERM)
-	if want := "not permitted to switch to uid 4321, gid 1234: zinit runs as uid 0 (give it CAP_SETUID and CAP_SETGID, or remove user and group)"; err.Error() != want {
+	if want := "not permitted to switch to uid 4321, gid 1234: zinit runs as uid 0 (give it CAP_SETUID and CAP_SETGID, or remove user and group) (operation not permitted)"; err.Error() != want {
 		t.Errorf("got %q", err)
 	}
 }
