@@ -1217,7 +1217,9 @@ func (q *rpcCall) set(i int, value []byte) error {
 		return nil
 	}
 	if !p.accepts(value) {
-		return q.wrong(p.name, "%s is not %s", shortened(string(value)), p.expected())
+		text := string(value)
+		_ = decodeJSON(value, &text) // a string is quoted once, not twice
+		return q.wrong(p.name, "%s is not %s", shortened(text), p.expected())
 	}
 	q.values[i] = value
 	return nil

@@ -195,6 +195,7 @@ func TestProtocol(t *testing.T) {
 		{"invalid UTF-8", ping("\"\xff\""), fails("null", -32700, "UTF-8")},
 		{"too deep", `{"jsonrpc":"2.0","id":1,"method":"system.ping","x":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, fails("null", -32700, "nested deeper")},
 		{"an unknown method", `{"jsonrpc":"2.0","id":1,"method":"system.pin"}`, `.*-32601.*no method \\"system.pin\\"; did you mean system.ping\?.*`},
+		{"a wrong value", `{"jsonrpc":"2.0","id":1,"method":"logs.filter","params":{"stream":"x"}}`, `.*-32602.*parameter stream: \\"x\\" is not one of stdout.*`},
 		{"an empty batch", `[]`, fails("null", -32600, "empty")},
 		{"a broken batch", `[{"jsonrpc":"2.0","id":1,"method":"system.ping"},`, fails("null", -32700, "not JSON")},
 		{"a batch of nonsense", `[1]`, `\[` + fails("null", -32600, "a request is an object") + `\]`},
