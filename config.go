@@ -303,17 +303,22 @@ func keysOf(section string) (keys []string) {
 	return keys
 }
 
-// newConfig is a config in which every key has its default; of the sections that may be absent it has only the named ones.
-func newConfig(optional ...string) *config {
+// newConfig is a config in which every key has its default, without the sections that may be absent.
+func newConfig() *config {
+	c := *blank()
+	c.Health, c.Limits, c.Xinet = nil, nil, nil
+	c.Lifecycle.SuccessCodes = slices.Clone(c.Lifecycle.SuccessCodes)
+	return &c
+}
+
+// blank has every section with its defaults. Nobody changes it.
+var blank = sync.OnceValue(func() *config {
 	c := &config{}
-	for _, section := range append([]string{"service", "target", "dependencies", "lifecycle", "logging"}, optional...) {
+	for _, section := range []string{"service", "target", "dependencies", "lifecycle", "logging", "xinet", "health", "limits"} {
 		c.open(section)
 	}
 	return c
-}
-
-// blank has every section with its defaults: what toml compares with. Nobody changes it.
-var blank = newConfig("xinet", "health", "limits")
+})
 
 // open makes room for a section and fills in its defaults.
 func (c *config) open(section string) {
@@ -492,7 +497,7 @@ func (f *field) defaultText(c *config) string {
 	if f.key == "start_timeout_ms" && c.Service.Oneshot {
 		return "0"
 	}
-	return tomlText(f.value(blank))
+	return tomlText(f.value(blank()))
 }
 
 // same says whether two configs are equal in everything that a file can say.
@@ -646,7 +651,7 @@ func (f *field) schema() map[string]any {
 		s["enum"] = f.oneOf
 	}
 	if f.def != nil {
-		s["default"] = f.value(blank)
+		s["default"] = f.value(blank())
 	}
 	s["description"] = f.doc
 	return s
@@ -1658,6 +1663,9 @@ func readFile(path string, system bool) (*reader, *problem) {
 
 // readRegular reads a regular file of at most limit bytes. It never waits for the writer of a FIFO and opens no device.
 func readRegular(path string, limit int64) ([]byte, error) {
+	if data, ok := sysReadRegular(path, limit); ok {
+		return data, nil
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -826,7 +826,8 @@ func TestNearest(t *testing.T) {
 
 func TestTheTableOfKeysIsComplete(t *testing.T) {
 	schema := configSchema()["properties"].(map[string]any)
-	seen := map[string]bool{}
+	seen, c := map[string]bool{}, newConfig()
+	c.Health, c.Limits, c.Xinet = &healthDef{}, &limitsDef{}, &xinetDef{}
 	for i := range fields {
 		f := &fields[i]
 		id := f.section + "." + f.key
@@ -835,7 +836,7 @@ func TestTheTableOfKeysIsComplete(t *testing.T) {
 		}
 		seen[id] = true
 		if f.def != nil {
-			if bad := f.set(newConfig("xinet", "health", "limits"), plainValue(f.def)); bad != nil {
+			if bad := f.set(c, plainValue(f.def)); bad != nil {
 				t.Errorf("the default of %s is refused: %v", id, bad)
 			}
 		}

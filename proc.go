@@ -1094,6 +1094,14 @@ type spec struct {
 	UID, GID              int    // -1 = keep
 	Groups                []int  // supplementary groups; used when UID or GID is not -1
 	helper                bool   // serves a service, and leads no session
+	here                  bool   // the descriptors are those of the calling thread, which is that of a forkRoom
+}
+
+// forkRoom is a thread with a table of descriptors of its own, in which a fork is quick however many the rest of us has.
+type forkRoom struct {
+	do   func(func())          // has something done there, some time; never waits where one thing is done at a time
+	give func(fds []int) error // sends copies of descriptors there
+	take func() []int          // there: receives them, in the order in which they were given
 }
 
 // files are the descriptors 0 to 2 of the child.
@@ -1365,33 +1373,79 @@ func checkDir(dir string) error {
 // checkProgram reads the first bytes of a program, and looks for the interpreter that its #! line names (execve(2)).
 // Ordinary blocking calls: on a dead mount it does not return, which is why it is done before a fork and on a goroutine.
 func checkProgram(file string) error {
+	id, same := sysFileID(file)
+	if same && programs.knows(file, id) {
+		return nil
+	}
+	loader, err := inspectProgram(file)
+	if err == nil && same && loader == "" {
+		programs.learn(file, id)
+	}
+	return err
+}
+
+// fileID tells whether a file is still the one that was looked at: its place, and when it was changed last.
+type fileID struct {
+	dev, ino      uint64
+	size          int64
+	mode          uint32
+	mtime, change int64 // ns
+}
+
+// programs remembers files that were found fit to be executed and need nothing else: thousands of services may share one.
+var programs programMemory
+
+type programMemory struct {
+	mu  mutex
+	fit map[string]fileID
+}
+
+func (m *programMemory) knows(file string, id fileID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known, ok := m.fit[file]
+	return ok && known == id
+}
+
+func (m *programMemory) learn(file string, id fileID) {
+	const most = 64
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fit == nil || len(m.fit) >= most {
+		m.fit = map[string]fileID{}
+	}
+	m.fit[file] = id
+}
+
+// inspectProgram is checkProgram with nothing remembered; it returns what else the program needs: a loader or an interpreter.
+func inspectProgram(file string) (needs string, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return missing(file, err)
+		return "", missing(file, err)
 	}
 	if info.IsDir() {
-		return &spawnError{file + " is a directory, not a program", syscall.EACCES}
+		return "", &spawnError{file + " is a directory, not a program", syscall.EACCES}
 	}
 	if !info.Mode().IsRegular() {
-		return &spawnError{file + " is not a regular file", syscall.EACCES}
+		return "", &spawnError{file + " is not a regular file", syscall.EACCES}
 	}
 	if info.Mode()&0o111 == 0 {
-		return &spawnError{file + " is not executable: permission denied (chmod +x)", syscall.EACCES}
+		return "", &spawnError{file + " is not executable: permission denied (chmod +x)", syscall.EACCES}
 	}
 	var head [4096]byte
 	n, err := sysReadHead(file, head[:])
 	if err != nil {
-		return nil // execute permission without read permission is enough for execve
+		return "", nil // execute permission without read permission is enough for execve
 	}
 	if loader := elfLoader(head[:n]); loader != "" {
 		if _, err := os.Stat(loader); err != nil {
-			return &spawnError{fmt.Sprintf("%s needs the dynamic loader %s, which does not exist here: link it statically or add the loader", file, visible(loader)), errnoOf(err)}
+			return "", &spawnError{fmt.Sprintf("%s needs the dynamic loader %s, which does not exist here: link it statically or add the loader", file, visible(loader)), errnoOf(err)}
 		}
-		return nil
+		return loader, nil
 	}
 	line, ok := bytes.CutPrefix(head[:n], []byte("#!"))
 	if !ok {
-		return nil
+		return "", nil
 	}
 	line, _, _ = bytes.Cut(line, []byte("\n"))
 	name := string(line)
@@ -1399,16 +1453,16 @@ func checkProgram(file string) error {
 		name = words[0]
 	}
 	if strings.Trim(name, " \t") == "" {
-		return &spawnError{file + ": its #! line names no interpreter", syscall.ENOEXEC}
+		return "", &spawnError{file + ": its #! line names no interpreter", syscall.ENOEXEC}
 	}
 	if _, err := os.Stat(name); err != nil {
 		hint := ""
 		if strings.HasSuffix(name, "\r") {
 			hint = " (the file has Windows line ends)"
 		}
-		return &spawnError{fmt.Sprintf("%s needs the interpreter %s, which does not exist%s", file, visible(name), hint), errnoOf(err)}
+		return "", &spawnError{fmt.Sprintf("%s needs the interpreter %s, which does not exist%s", file, visible(name), hint), errnoOf(err)}
 	}
-	return nil
+	return name, nil
 }
 
 // elfLoader is the PT_INTERP of a little-endian ELF file (elf(5)) as far as its first bytes show it; "" for everything else.

@@ -39,8 +39,8 @@ var rooms = map[string]string{
 	"health": "config(healthDef execDef endpoint ip ipText parseIP joinHostPort splitHostPort visible) proc(errnoOf) sys main(version)",
 	"logs":   "config(loggingDef sortedBy sortedKeys visible) rpc(appendLine) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
-	"config": "rpc(jsonNumber parseJSONText) main(version)",
-	"sys":    "proc(spec procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) health(lookup systemResolver hostError) rpc(peer) config(endpoint ip v4Mapped visible String)",
+	"config": "sys(sysReadRegular) rpc(jsonNumber parseJSONText) main(version)",
+	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) health(lookup systemResolver hostError) rpc(peer) config(endpoint ip v4Mapped visible String)",
 }
 
 // everywhere says what of main any file may use.

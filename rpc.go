@@ -1477,11 +1477,14 @@ func appendStruct(b []byte, v reflect.Value) []byte {
 	b = append(b, '{')
 	written := 0
 	for _, f := range fieldsOf(v.Type()) {
-		e := v.FieldByIndex(f.at)
+		e := v.Field(f.at[0])
+		for _, i := range f.at[1:] {
+			e = e.Field(i)
+		}
 		if f.omitEmpty && isEmpty(e) {
 			continue
 		}
-		b = append(appendString(separated(b, written), f.name), ':')
+		b = append(separated(b, written), f.key...)
 		b = appendReflected(b, e)
 		written++
 	}
@@ -1515,7 +1518,7 @@ func appendMap(b []byte, v reflect.Value) []byte {
 
 // jsonField is a field of a struct as JSON knows it; those of embedded structs count as its own. No name may be there twice.
 type jsonField struct {
-	name      string
+	name, key string // key is the name as it stands before the value
 	at        []int
 	omitEmpty bool
 }
@@ -1534,13 +1537,13 @@ func fieldsOf(t reflect.Type) []jsonField {
 		case name == "-":
 		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
 			for _, inner := range fieldsOf(f.Type) {
-				all = append(all, jsonField{inner.name, append([]int{i}, inner.at...), inner.omitEmpty})
+				all = append(all, jsonField{inner.name, inner.key, append([]int{i}, inner.at...), inner.omitEmpty})
 			}
 		case f.IsExported():
 			if name == "" {
 				name = strings.ToLower(f.Name)
 			}
-			all = append(all, jsonField{name, []int{i}, option == "omitempty"})
+			all = append(all, jsonField{name, string(appendString(nil, name)) + ":", []int{i}, option == "omitempty"})
 		}
 	}
 	jsonFields.Store(t, all)

@@ -80,9 +80,9 @@ type queue[T any] struct {
 
 func (q *queue[T]) init() { q.wake = make(chan struct{}, 1) }
 
-func (q *queue[T]) put(x T) {
+func (q *queue[T]) put(x ...T) {
 	q.mu.Lock()
-	q.list = append(q.list, x)
+	q.list = append(q.list, x...)
 	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
@@ -147,7 +147,7 @@ func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 // what a burst of work left behind goes back to the kernel. During a burst less collecting leaves time for the work.
 const (
 	idleGarbage  = 50 // percent of what is in use, as for GOGC
-	burstGarbage = 100
+	burstGarbage = 400
 	burstEvents  = 50 // so many events, with no pause of burstOver, make a burst
 	burstOver    = time.Second
 )
@@ -461,7 +461,12 @@ func (s *supervisor) info() serverInfo {
 // load reads the directories; the result goes to eventReload.
 //
 //go:noinline
-func (s *supervisor) load() loadResult { return loadDirs(s.opts.systemDir, s.opts.configDirs) }
+func (s *supervisor) load() loadResult {
+	l := loadDirs(s.opts.systemDir, s.opts.configDirs)
+	const each = 2 // pipes that a service has
+	background("room for descriptors", func() { sysMakeRoom(each * len(l.configs)) })
+	return l
+}
 
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
@@ -518,6 +523,7 @@ func serverMain(opts serverOptions) int {
 			opts.configDirs[i] = abs
 		}
 	}
+	background("room for descriptors", func() { sysMakeRoom(0) })
 	s := newSupervisor(opts, serverMode(opts))
 	s.memory = memory
 	sigs := make(chan os.Signal, 16)
@@ -826,24 +832,30 @@ type spawnJob struct {
 	gen        uint64
 	cfg        *config
 	invocation string
-	phase      int // under spawner.mu: jobWaiting, jobLooking, jobForking, jobOver
+	phase      int // under spawner.mu: jobWaiting … jobOver
 	limit      *time.Timer
+	sp         *spec     // from jobReady on
+	pipes      *logPipes // from jobReady on
+	room       *forkRoom // not nil: its pipes were given there
 }
 
 const (
 	jobWaiting = iota
 	jobLooking // reading the program's file, which may hang
+	jobReady   // with all that a fork needs
 	jobForking
 	jobOver
 )
 
-// spawner turns spawn effects into processes. A few workers are enough; more, up to maxLookers, come only when programs on
-// mounts that do not answer hold them.
+// spawner turns spawn effects into processes, in two stages. A few workers prepare starts: they look at the program and make the pipes;
+// more, up to maxLookers, come only when programs on mounts that do not answer hold them. What is ready is forked by one at a time, for the
+// kernel executes one at a time anyway: by the worker that made it ready, or by the thread of a forkRoom.
 type spawner struct {
 	s       *supervisor
-	forking mutex // under the keeper
 	mu      mutex
 	jobs    []*spawnJob
+	ready   []*spawnJob
+	forking bool                 // somebody forks what is ready
 	looking map[string]*spawnJob // by unit: whose file is being read
 	byGen   map[uint64]*spawnJob
 	workers int
@@ -853,8 +865,9 @@ type spawner struct {
 }
 
 const (
-	fewWorkers = 3
+	fewWorkers = 2
 	maxLookers = 64
+	maxReady   = 16               // more would only hold descriptors; a quarter of it is left when workers are called again
 	lookLimit  = 30 * time.Second // for a program that does not answer, where start_timeout_ms sets no other
 	growAfter  = 50 * time.Millisecond
 )
@@ -875,8 +888,11 @@ func (p *spawner) add(j *spawnJob) {
 	p.hire(fewWorkers)
 }
 
-// hire adds a worker when there is more to do than the workers there are, up to most.
+// hire adds a worker when there is more to prepare than the workers there are, up to most.
 func (p *spawner) hire(most int) {
+	if len(p.ready) > maxReady/4 && p.forking {
+		return // who forks calls again
+	}
 	if p.workers < most && p.workers-p.busy < len(p.jobs) {
 		p.workers++
 		background("spawn", p.worker)
@@ -899,37 +915,110 @@ func (p *spawner) hire(most int) {
 	}
 }
 
-// worker takes jobs until there are none.
+// worker forks what is ready, where nobody else does, and prepares jobs, until there is nothing to do.
 func (p *spawner) worker() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.jobs) > 0 {
-		j := p.jobs[0]
-		p.jobs = p.jobs[1:]
-		if j.phase == jobOver {
-			continue
+	for {
+		switch {
+		case len(p.ready) > 0 && !p.forking:
+			p.busy++
+			p.forkReady(nil)
+			p.busy--
+		case len(p.jobs) > 0 && len(p.ready) < maxReady:
+			p.prepareNext()
+		default:
+			p.workers--
+			return
 		}
-		j.phase = jobLooking
-		p.looking[j.name] = j
-		p.busy++
-		p.mu.Unlock()
-		p.start(j)
-		p.mu.Lock()
-		p.busy--
-		p.moves++
-		if p.looking[j.name] == j {
-			delete(p.looking, j.name)
-		}
-		delete(p.byGen, j.gen)
 	}
-	p.workers--
+}
+
+// prepareNext takes a job through the first stage, under mu, which it gives up meanwhile.
+func (p *spawner) prepareNext() {
+	j := p.jobs[0]
+	p.jobs = p.jobs[1:]
+	if j.phase == jobOver {
+		return
+	}
+	j.phase = jobLooking
+	p.looking[j.name] = j
+	p.busy++
+	p.mu.Unlock()
+	ready := p.prepare(j)
+	p.mu.Lock()
+	p.busy--
+	p.moves++
+	if p.looking[j.name] == j {
+		delete(p.looking, j.name)
+	}
+	if ready {
+		p.ready = append(p.ready, j)
+		return
+	}
+	delete(p.byGen, j.gen)
+}
+
+// forkReady takes what is ready through the second stage, under mu, which it gives up meanwhile: in a room, or with nil outside.
+// Pipes are where they were given, so whoever cannot reach those of the next job hands the work over.
+func (p *spawner) forkReady(room *forkRoom) {
+	p.forking = true
+	var started []*life
+	for len(p.ready) > 0 {
+		j := p.ready[0]
+		if j.room != room {
+			next := func() {
+				p.mu.Lock()
+				p.forkReady(j.room)
+				p.mu.Unlock()
+			}
+			p.s.started(started)
+			if j.room != nil {
+				j.room.do(next)
+			} else {
+				background("fork", next)
+			}
+			return
+		}
+		p.ready = p.ready[1:]
+		p.hire(fewWorkers)
+		p.mu.Unlock()
+		if l := p.fork(j); l != nil {
+			started = append(started, l)
+		}
+		if room == nil || len(started) == maxReady/2 {
+			started = p.s.started(started)
+		}
+		p.mu.Lock()
+		delete(p.byGen, j.gen)
+		if len(p.ready) == 0 {
+			started = p.s.started(started)
+		}
+	}
+	p.forking = false
+}
+
+// started tells the graph of new processes. Where starts follow upon each other in a room, several are one turn for it.
+func (s *supervisor) started(lives []*life) []*life {
+	if len(lives) == 0 {
+		return nil
+	}
+	evs := make([]event, len(lives))
+	for i, l := range lives {
+		evs[i] = event{kind: eventSpawned, name: l.name, gen: l.gen, pid: l.proc.pid}
+	}
+	s.events.put(evs...)
+	for _, l := range lives {
+		close(l.told)
+	}
+	return lives[:0]
 }
 
 // idle says that no start is under way.
 func (p *spawner) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.busy == 0 && len(p.jobs) == 0
+	return p.busy == 0 && len(p.jobs) == 0 && len(p.ready) == 0 && !p.forking
 }
 
 func doesNotAnswer(j *spawnJob) string {
@@ -944,8 +1033,8 @@ func doesNotAnswer(j *spawnJob) string {
 	return name + " does not answer: is it on a mount that hangs?"
 }
 
-// start looks at the program, makes the pipes, has the kernel execute it, and tells the graph how that went.
-func (p *spawner) start(j *spawnJob) {
+// prepare looks at the program and makes the pipes: all that can be done before the fork. False: there will be none, and the graph was told.
+func (p *spawner) prepare(j *spawnJob) bool {
 	limit := lookLimit
 	if t := j.cfg.Lifecycle.StartTimeout; t > 0 && t < limit {
 		limit = t
@@ -957,53 +1046,74 @@ func (p *spawner) start(j *spawnJob) {
 	})
 	sp, err := resolve(j.cfg, j.cfg.Service.Exec, j.invocation)
 	j.limit.Stop()
-	if !p.leave(j, jobForking) {
-		return
+	if !p.leave(j, jobReady) {
+		return false
 	}
 	if err != nil {
 		p.failed(j, err)
-		return
+		return false
 	}
-	p.execute(j, sp)
+	pipes, err := p.s.logs.pipes(j.name, sp.UID, sp.GID)
+	if err != nil {
+		p.fail(j, "cannot make the pipes for its output: "+err.Error())
+		return false
+	}
+	j.sp, j.pipes = sp, pipes
+	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
+	if p.s.keeper == nil {
+		if room := sysForkRoom(max(pipes.Out, pipes.Err)); room != nil && room.give([]int{pipes.Out, pipes.Err}) == nil {
+			j.room = room
+			pipes.closeWriteEnds()
+		}
+	}
+	return true
 }
 
-// leave moves a job on from looking; false when it was called back, or given up, before.
+// leave moves a job on to a later phase; false when it was called back, or given up, before.
 func (p *spawner) leave(j *spawnJob, phase int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if j.phase != jobLooking && j.phase != jobWaiting {
+	if j.phase >= jobForking {
 		return false
 	}
 	j.phase = phase
 	return true
 }
 
-func (p *spawner) execute(j *spawnJob, sp *spec) {
+// fork has the kernel execute a job that is ready. Without a life nothing was started, and the graph is told why. In a room it touches no
+// descriptor but those given.
+func (p *spawner) fork(j *spawnJob) *life {
 	s := p.s
-	pipes, err := s.logs.pipes(j.name, sp.UID, sp.GID)
-	if err != nil {
-		p.fail(j, "cannot make the pipes for its output: "+err.Error())
-		return
+	if j.room != nil {
+		given := j.room.take()
+		defer closeAll(given)
+		if len(given) == 2 {
+			j.sp.Stdout, j.sp.Stderr, j.sp.here = given[0], given[1], true
+		}
 	}
-	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
+	if !p.leave(j, jobForking) {
+		background("spawn", func() { p.abandon(j) })
+		return nil
+	}
 	key := logKey(j.name, j.gen)
 	if s.keeper != nil {
 		// Before the process: were we killed in between, its pipes would have no reader and it would die of that. And one after the
 		// other: so there is at most one start of which the next server sees the pipes and does not hear the pid.
-		p.forking.Lock()
-		defer p.forking.Unlock()
-		s.keeper.sendNow(packet{op: opStore, text: key, fds: pipes.readFDs()}, linkTime)
+		s.keeper.sendNow(packet{op: opStore, text: key, fds: j.pipes.readFDs()}, linkTime)
 	}
-	l := &life{pipes: pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
-	proc, err := s.procs.start(sp, j.name, j.invocation, func(e exit) {
+	l := &life{pipes: j.pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
+	proc, err := s.procs.start(j.sp, j.name, j.invocation, func(e exit) {
 		background("end of a service", func() { s.gone(l, e) })
 	})
-	pipes.closeWriteEnds()
 	if err != nil {
-		pipes.drain()
-		s.release(j.name, j.gen)
-		p.failed(j, err)
-		return
+		background("spawn", func() {
+			p.abandon(j)
+			p.failed(j, err)
+		})
+		return nil
+	}
+	if j.room == nil {
+		j.pipes.closeWriteEnds()
 	}
 	l.proc = proc
 	if s.keeper != nil {
@@ -1013,8 +1123,14 @@ func (p *spawner) execute(j *spawnJob, sp *spec) {
 	s.lifeMu.Lock()
 	s.lives[j.gen] = l
 	s.lifeMu.Unlock()
-	s.submit(event{kind: eventSpawned, name: j.name, gen: j.gen, pid: proc.pid})
-	close(l.told)
+	return l
+}
+
+// abandon gives up the pipes of a start that became no process.
+func (p *spawner) abandon(j *spawnJob) {
+	j.pipes.closeWriteEnds()
+	j.pipes.drain()
+	p.s.release(j.name, j.gen)
 }
 
 // gone reports the end of a service, after the last of what it wrote has been read.

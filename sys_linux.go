@@ -36,6 +36,19 @@ func logGive(w, uid, gid int) error {
 	return nil
 }
 
+// sysMakeRoom has the kernel enlarge the table of descriptors for n more, at once and ahead of time: each time that it doubles the table
+// of a process with threads, whoever needed the next descriptor waits some 10 ms (expand_fdtable in fs/file.c, synchronize_rcu).
+func sysMakeRoom(n int) {
+	const others = 1000
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return
+	}
+	if fd, err := unix.FcntlInt(uintptr(nullFile()), unix.F_DUPFD_CLOEXEC, int(min(uint64(n+others), limit.Cur-1))); err == nil {
+		unix.Close(fd)
+	}
+}
+
 // logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
 func logNewPipe(uid, gid int) (r, w int, err error) {
 	var fds [2]int
@@ -337,12 +350,10 @@ func sysReaper(events chan os.Signal) {
 
 // sysFork executes sp in a new session. sibling: as a child of our own parent (CLONE_PARENT), with a pidfd; else the pidfd is -1.
 func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
-	if max(sp.Stdin, sp.Stdout, sp.Stderr) >= crowded {
-		if free := forkers(); free != nil {
-			f := <-free
-			defer func() { free <- f }()
-			if j, done := f.fork(sp, sibling); done {
-				return j.pid, j.pidfd, j.err
+	if !sp.here && max(sp.Stdin, sp.Stdout, sp.Stderr) >= crowded {
+		if t := forkForOne(); t != nil {
+			if pid, pidfd, err, done := t.fork(*sp, sibling); done {
+				return pid, pidfd, err
 			}
 		}
 	}
@@ -409,62 +420,68 @@ func sysExecHolding(path string, argv, env []string) (err error) {
 }
 
 // A fork copies the table of descriptors, and the exec after it closes the copies one by one: with two read ends for each of
-// thousands of services that takes longer than all the rest. So once there are many (crowded), spawns go through threads whose
-// table is their own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
-const (
-	crowded     = 200
-	forkThreads = 2
+// thousands of services that takes longer than all the rest. So once there are many (crowded), spawns go through a thread whose
+// table is its own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
+const crowded = 100
+
+// forkThread is such a thread. Descriptors go to it through a pair of sockets, in the order in which they are needed.
+type forkThread struct {
+	mu        mutex // of fork
+	main, own int   // its ends: in the table of all other threads, and in its own
+	todo      chan func()
+}
+
+// forkForOne serves those who wait for one fork, sysForkRoom those who have many.
+var (
+	forkForOne  = sync.OnceValue(newForkThread)
+	forkForMany = sync.OnceValue(func() *forkRoom {
+		t := newForkThread()
+		if t == nil {
+			return nil
+		}
+		return &forkRoom{
+			do:   func(f func()) { t.todo <- f },
+			give: func(fds []int) error { return sysSendPacket(t.main, []byte{0}, fds) },
+			take: t.take,
+		}
+	})
 )
 
-// forker is one such thread, for one spawn at a time. Descriptors go to it, and pidfds come back, through a pair of sockets.
-type forker struct {
-	main, own  int // its ends: in the table of all other threads, and in its own
-	begin, end chan struct{}
-	job        forkJob // the other side's until begin and from end on
-}
-
-// forkJob is a spawn and how it went. tried is false when not even that could be asked of the kernel.
-type forkJob struct {
-	sp         spec
-	sibling    bool
-	tried      bool
-	pid, pidfd int
-	err        error
-}
-
-// forkers starts the threads when first called. It is nil where the kernel or a sandbox refuses.
-var forkers = sync.OnceValue(func() chan *forker {
-	free := make(chan *forker, forkThreads)
-	for range forkThreads {
-		f := &forker{begin: make(chan struct{}), end: make(chan struct{}, 1)}
-		ready := make(chan error, 1)
-		background("fork", func() { f.run(ready) })
-		if err := <-ready; err != nil {
-			break
-		}
-		free <- f
-	}
-	if len(free) == 0 {
+// sysForkRoom is where to fork when there are descriptors as high as this one; nil: here.
+func sysForkRoom(fd int) *forkRoom {
+	if fd < crowded {
 		return nil
 	}
-	return free
-})
+	return forkForMany()
+}
+
+// newForkThread starts the thread. It is nil where the kernel or a sandbox refuses.
+func newForkThread() *forkThread {
+	nullFile() // all tables have it under one number
+	t := &forkThread{todo: make(chan func(), 1)}
+	ready := make(chan error, 1)
+	background("fork", func() { t.run(ready) })
+	if <-ready != nil {
+		return nil
+	}
+	return t
+}
 
 // run makes the thread, says whether that worked, and serves for ever. The main thread is never taken: its table is what others see as ours.
-func (f *forker) run(ready chan error) {
+func (t *forkThread) run(ready chan error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		elsewhere := make(chan error)
-		background("fork", func() { f.run(elsewhere) })
+		background("fork", func() { t.run(elsewhere) })
 		ready <- <-elsewhere
 		runtime.UnlockOSThread()
 		return
 	}
 	var err error
-	if f.main, f.own, err = sysSocketPair(); err == nil {
+	if t.main, t.own, err = sysSocketPair(); err == nil {
 		if err = unix.Unshare(unix.CLONE_FILES); err != nil {
-			unix.Close(f.main)
-			unix.Close(f.own)
+			unix.Close(t.main)
+			unix.Close(t.own)
 		}
 	}
 	if err != nil {
@@ -472,19 +489,18 @@ func (f *forker) run(ready chan error) {
 		runtime.UnlockOSThread()
 		return
 	}
-	f.forget()
+	t.forget()
 	ready <- nil
-	for range f.begin {
-		f.serve()
-		f.end <- struct{}{}
+	for f := range t.todo {
+		f()
 	}
 }
 
 // forget closes pipes and sockets in the table of this thread. What else there is stays: the runtime knows its epoll and event descriptors by number.
-func (f *forker) forget() {
-	for fd := 3; fd < max(f.main, f.own)+crowded; fd++ {
+func (t *forkThread) forget() {
+	for fd := 3; fd < max(t.main, t.own)+crowded; fd++ {
 		var st unix.Stat_t
-		if fd == f.own || unix.Fstat(fd, &st) != nil {
+		if fd == t.own || fd == nullFile() || unix.Fstat(fd, &st) != nil {
 			continue
 		}
 		if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFIFO || kind == unix.S_IFSOCK {
@@ -493,45 +509,47 @@ func (f *forker) forget() {
 	}
 }
 
-// fork has the thread do one job; false: it could not, and nothing has happened.
-func (f *forker) fork(sp *spec, sibling bool) (j forkJob, done bool) {
+// take receives, on the thread, what was given next.
+func (t *forkThread) take() []int {
+	var buf [1]byte
+	_, fds, _ := sysRecvPacket(t.own, buf[:])
+	return fds
+}
+
+// fork has the thread do one job; not done: it could not, and nothing has happened.
+func (t *forkThread) fork(sp spec, sibling bool) (pid, pidfd int, err error, done bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	var fds []int
 	for _, fd := range sp.files() {
 		fds = append(fds, int(fd))
 	}
-	if sysSendPacket(f.main, []byte{0}, fds) != nil {
-		return j, false
+	if sysSendPacket(t.main, []byte{0}, fds) != nil {
+		return 0, -1, nil, false
 	}
-	f.job = forkJob{sp: *sp, sibling: sibling, pidfd: -1}
-	f.begin <- struct{}{}
-	<-f.end
-	j, f.job = f.job, forkJob{}
-	if j.pidfd >= 0 { // its number in the other table: here comes ours
-		j.pidfd = -1
-		if _, fds, err := sysRecvPacket(f.main, make([]byte, 1)); err == nil && len(fds) == 1 {
-			j.pidfd = fds[0]
+	ended := make(chan struct{})
+	t.todo <- func() {
+		fds := t.take()
+		if pidfd = -1; len(fds) == 3 {
+			sp.Stdin, sp.Stdout, sp.Stderr = fds[0], fds[1], fds[2]
+			done = true
+			pid, pidfd, err = forkHere(&sp, sibling)
+		}
+		closeAll(fds)
+		if pidfd >= 0 {
+			_ = sysSendPacket(t.own, []byte{0}, []int{pidfd})
+			unix.Close(pidfd)
+		}
+		close(ended)
+	}
+	<-ended
+	if pidfd >= 0 { // its number in the other table: here comes ours
+		pidfd = -1
+		if _, fds, err := sysRecvPacket(t.main, make([]byte, 1)); err == nil && len(fds) == 1 {
+			pidfd = fds[0]
 		}
 	}
-	return j, j.tried
-}
-
-// serve does the job that is there.
-func (f *forker) serve() {
-	j := &f.job
-	var buf [1]byte
-	_, fds, err := sysRecvPacket(f.own, buf[:])
-	if err == nil && len(fds) == 3 {
-		j.sp.Stdin, j.sp.Stdout, j.sp.Stderr = fds[0], fds[1], fds[2]
-		j.tried = true
-		j.pid, j.pidfd, j.err = forkHere(&j.sp, j.sibling)
-	}
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-	if j.pidfd >= 0 {
-		_ = sysSendPacket(f.own, buf[:], []int{j.pidfd})
-		unix.Close(j.pidfd)
-	}
+	return pid, pidfd, err, done
 }
 
 // sysWaitFor is sysWait for one pid: 0 it runs, negative it is no child.
@@ -691,6 +709,15 @@ func readSmall(name string, buf []byte) ([]byte, error) {
 			n += got
 		}
 	}
+}
+
+// sysFileID identifies a file and its present content; not ok: it cannot be looked at.
+func sysFileID(name string) (id fileID, ok bool) {
+	var st unix.Stat_t
+	if unix.Stat(name, &st) != nil {
+		return fileID{}, false
+	}
+	return fileID{uint64(st.Dev), st.Ino, st.Size, st.Mode, st.Mtim.Nano(), st.Ctim.Nano()}, true
 }
 
 // sysReadHead reads the beginning of a file without the poller and allocations of package os. What cannot be read is empty.

@@ -200,6 +200,12 @@ func sysChildDefaults() {}
 // sysReaper has SIGCHLD reported to events. Orphans go to launchd: there is no subreaper here.
 func sysReaper(events chan os.Signal) { signal.Notify(events, unix.SIGCHLD) }
 
+func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
+
+func sysMakeRoom(int) {}
+
+func sysForkRoom(int) *forkRoom { return nil }
+
 // sysFork executes sp in a new session; sibling is for Linux.
 func sysFork(sp *spec, _ bool) (pid, pidfd int, err error) {
 	sys := syscall.SysProcAttr{Setsid: true}

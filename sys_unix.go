@@ -23,6 +23,37 @@ func logSetNonblock(fd int) error {
 	return os.NewSyscallError("fcntl of a log pipe", unix.SetNonblock(fd, true))
 }
 
+// sysReadRegular is readRegular for the common case, with a third of its calls and allocations: a boot reads thousands of files.
+// Whatever is unusual is not ok, and left to the one that can explain it.
+func sysReadRegular(path string, limit int64) (data []byte, ok bool) {
+	var st unix.Stat_t
+	plain := func(err error) bool {
+		return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size <= limit
+	}
+	if !plain(unix.Stat(path, &st)) {
+		return nil, false
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	defer unix.Close(fd)
+	if !plain(unix.Fstat(fd, &st)) {
+		return nil, false
+	}
+	for data = make([]byte, 0, st.Size+1); ; {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		data = data[:len(data)+max(n, 0)]
+		switch {
+		case err == unix.EINTR:
+		case err != nil || len(data) == cap(data):
+			return nil, false // it cannot be read, or grows
+		case n == 0 || int64(len(data)) == st.Size:
+			return data, true
+		}
+	}
+}
+
 // logRead reads what is there; n is 0 when nothing is. eof: nothing will ever come.
 func logRead(fd int, b []byte) (n int, eof bool) {
 	for {

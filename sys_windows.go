@@ -124,6 +124,12 @@ func sysReaper(chan os.Signal) {}
 
 func sysReaperEnd(chan os.Signal) {}
 
+func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
+
+func sysMakeRoom(int) {}
+
+func sysForkRoom(int) *forkRoom { return nil }
+
 func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
 
 func sysWait() (pid int, status uint32) { return -1, 0 }
@@ -163,6 +169,8 @@ func sysAllPids() []int { return nil }
 func readStat(int) (procStat, error) { return procStat{}, syscall.ESRCH }
 
 func sysTicks() uint64 { return 0 }
+
+func sysReadRegular(string, int64) ([]byte, bool) { return nil, false }
 
 func sysReadHead(string, []byte) (int, error) { return 0, errNotSupported }
 
