@@ -85,6 +85,10 @@ func (c *cli) connect() int {
 	for _, t := range tried {
 		fmt.Fprintln(stderr, "  "+visible(t))
 	}
+	if strings.Contains(strings.Join(tried, ""), notAllowed) {
+		hint("run it as root or as the server's user; --socket-mode and --socket-group of the server let others in")
+		return exitNoServer
+	}
 	if named := c.named(); named != "" {
 		hint("is it running there? `zinit server --socket %s` starts one", named)
 		return exitNoServer
@@ -133,6 +137,8 @@ func trusted(conn *sock, path string) error {
 	return nil
 }
 
+const notAllowed = "permission denied"
+
 func dialReason(err error) string {
 	var errno syscall.Errno
 	switch {
@@ -141,7 +147,7 @@ func dialReason(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens there"
 	case errors.Is(err, fs.ErrPermission):
-		return "permission denied (not your server?)"
+		return notAllowed
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
@@ -268,6 +274,9 @@ func (c *cli) fail(name string, err error) int {
 	}
 	errorf("%s", refused.Message)
 	for _, p := range refused.Data.Errors {
+		if p.Message == refused.Message { // of a single one that has no place
+			continue
+		}
 		if p.Path == "" && p.Line == 0 {
 			fmt.Fprintln(stderr, "  "+visible(p.Message))
 			continue
@@ -279,6 +288,9 @@ func (c *cli) fail(name string, err error) int {
 		c.hintName(name, refused.Message)
 		return exitNoService
 	case codeMethodNotFound:
+		if c.cmd.name == "call" {
+			break
+		}
 		hint("client %s and server may be of different versions: zinit ping", version)
 	}
 	return exitRefused
@@ -287,7 +299,7 @@ func (c *cli) fail(name string, err error) int {
 // hintName proposes the service whose name is nearest, unless the server has done so in what it said.
 func (c *cli) hintName(name, said string) {
 	var names []string
-	if strings.Contains(said, "did you mean") {
+	if strings.Contains(said, "did you mean") || strings.Contains(said, "not loaded") {
 		return
 	}
 	if _, err := c.call("service.list", nil, &names); err != nil || len(names) == 0 {
@@ -473,6 +485,7 @@ func (c *cli) printTable(rows [][]cell) {
 			widths[i] = max(widths[i], columns(row[i].text))
 		}
 	}
+	c.narrow(widths)
 	for n, row := range rows {
 		left := c.width
 		if left == 0 {
@@ -483,7 +496,8 @@ func (c *cli) printTable(rows [][]cell) {
 			row = row[:len(row)-1]
 		}
 		for i, f := range row {
-			pad := strings.Repeat(" ", widths[i]-columns(f.text))
+			f.text = cut(f.text, widths[i])
+			pad := strings.Repeat(" ", max(0, widths[i]-columns(f.text)))
 			before, after := "", pad+"  "
 			if f.right {
 				before, after = pad, "  "
@@ -502,6 +516,18 @@ func (c *cli) printTable(rows [][]cell) {
 		}
 		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
 	}
+}
+
+// narrow makes the first column narrower when it would push the others off the terminal; the last one may be cut.
+func (c *cli) narrow(widths []int) {
+	if c.width == 0 || len(widths) < 3 {
+		return
+	}
+	need := 2*len(widths) - 2
+	for _, w := range widths[1 : len(widths)-1] {
+		need += w
+	}
+	widths[0] = min(widths[0], max(8, c.width-need-min(widths[len(widths)-1], 12)))
 }
 
 // columns is how wide a text is on a terminal: 2 for wide East Asian characters and emoji, 0 for marks that combine.
@@ -889,9 +915,11 @@ func cmdList(c *cli) int {
 	})
 }
 
+const noServices = "no services yet: zinit create NAME --exec CMD, or zinit add FILE"
+
 func (c *cli) printServices(all []serviceStatusFull) {
 	if len(all) == 0 {
-		fmt.Fprintln(c.out, "no services yet: zinit create NAME --exec CMD, or zinit add FILE")
+		fmt.Fprintln(c.out, noServices)
 		return
 	}
 	rows := [][]cell{{{text: "NAME"}, {text: "STATE"}, {text: "PID", right: true}, {text: "UPTIME", right: true},
@@ -963,7 +991,10 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 	fmt.Fprintln(c.out, c.paint(styleBold, c.fit(visible(title))))
 	line := func(key, value, style string) {
 		if value != "" {
-			fmt.Fprintf(c.out, "  %-9s %s\n", key, c.paint(style, c.fit12(value)))
+			for _, part := range c.foldTo(value, 12) {
+				fmt.Fprintf(c.out, "  %-9s %s\n", key, c.paint(style, part))
+				key = ""
+			}
 		}
 	}
 	line("state", s.State, stateStyle(s.State))
@@ -979,7 +1010,7 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 		line("process", fmt.Sprintf("%d, up %s", s.PID, people(millis(s.UptimeMS))), "")
 		line("uses", fmt.Sprintf("%s memory, %.1f%% CPU", size(s.MemoryBytes), s.CPUPercent), "")
 	}
-	if s.ExitCode != nil {
+	if s.ExitCode != nil && (s.Reason == nil || s.Reason.Type != "exit_code") {
 		line("exit code", strconv.Itoa(*s.ExitCode), "")
 	}
 	if h := s.Health; h != nil {
@@ -1023,13 +1054,12 @@ func sortOfService(s *serviceStatusFull) string {
 	return text
 }
 
-// fit12 is fit for a value that stands behind a key of 12 columns.
-func (c *cli) fit12(s string) string {
-	s = visible(s)
+// foldTo breaks a text into lines for a terminal where it stands behind so many columns; elsewhere it is one.
+func (c *cli) foldTo(s string, behind int) []string {
 	if c.width == 0 {
-		return s
+		return []string{visible(s)}
 	}
-	return cut(s, max(1, c.width-12))
+	return fold(s, max(10, c.width-behind))
 }
 
 func cmdStats(c *cli) int {
@@ -1058,8 +1088,11 @@ func cmdStats(c *cli) int {
 			fmt.Fprintln(c.out, s.Name+" has no process")
 			return exitDone
 		}
-		fmt.Fprintf(c.out, "%s: pid %d, %.1f%% CPU, %s memory, %s, %s, %d open files\n", s.Name, s.PID, s.CPUPercent,
+		head := fmt.Sprintf("%s: pid %d, %.1f%% CPU, %s memory, %s, %s, %d open files", s.Name, s.PID, s.CPUPercent,
 			size(s.MemoryBytes), processes(s.Processes), plural(s.Threads, "thread"), s.FDs)
+		for _, part := range c.foldTo(head, 0) {
+			fmt.Fprintln(c.out, part)
+		}
 		if len(s.Children) == 0 {
 			return exitDone
 		}
@@ -1104,6 +1137,10 @@ func (c *cli) textOf(method string, p params) int {
 		c.printJSON(true, []rawJSON{raw})
 		return exitDone
 	}
+	if result.Text == "" {
+		fmt.Fprintln(c.out, noServices)
+		return exitDone
+	}
 	c.printText(result.Text)
 	return exitDone
 }
@@ -1114,7 +1151,11 @@ func cmdWhy(c *cli) int {
 		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
 		}
-		c.printText(a.Text)
+		for line := range strings.SplitSeq(strings.TrimRight(a.Text, "\n"), "\n") {
+			for _, part := range c.foldTo(line, 0) {
+				fmt.Fprintln(c.out, part)
+			}
+		}
 		return exitDone
 	})
 }
@@ -1911,7 +1952,7 @@ func cmdReload(c *cli) int {
 		if len(r.Changed) > len(r.Restarted) {
 			fmt.Fprintln(c.out, "what changed counts from the next start: zinit restart NAME")
 		}
-		if len(r.Added)+len(r.Removed)+len(r.Changed)+len(r.Errors) == 0 {
+		if len(r.Added)+len(r.Removed)+len(r.Changed)+len(r.Restarted)+len(r.Errors) == 0 {
 			fmt.Fprintln(c.out, "nothing changed")
 		}
 		printProblems(stderr, r.Errors, r.Warnings)
@@ -2067,8 +2108,11 @@ func cmdInfo(c *cli) int {
 			rows = append(rows, [2]string{"missing", d})
 		}
 		for _, r := range rows {
-			if r[1] != "" {
-				fmt.Fprintf(c.out, "%-9s %s\n", r[0], visible(r[1]))
+			for _, part := range c.foldTo(r[1], 10) {
+				if part != "" {
+					fmt.Fprintf(c.out, "%-9s %s\n", r[0], part)
+				}
+				r[0] = ""
 			}
 		}
 		return exitDone
@@ -2249,14 +2293,20 @@ func (c *cli) printBlame(b *bootResult) {
 
 // printChain prints how long the boot took, and the critical chain: each service was the last one that the next waited for.
 func (c *cli) printChain(b *bootResult) {
-	ready := 0
+	ready, of := 0, 0
 	rows := [][]cell{{{text: "READY AT", right: true}, {text: "TOOK", right: true}, {text: "CRITICAL CHAIN"}}}
 	for i := range b.Services {
+		if b.Services[i].order() >= 0 {
+			of++
+		}
 		if b.Services[i].ReadyMS != nil {
 			ready++
 		}
 	}
-	fmt.Fprintf(c.out, "%d of %s ready after %s\n", ready, plural(len(b.Services), "service"), exactly(b.TotalMS))
+	fmt.Fprintf(c.out, "%d of %s ready after %s\n", ready, plural(of, "service"), exactly(b.TotalMS))
+	if len(b.Chain) == 0 {
+		return
+	}
 	for depth, name := range b.Chain {
 		if u := b.unit(name); u != nil && u.ReadyMS != nil {
 			rows = append(rows, []cell{{text: exactly(*u.ReadyMS), right: true}, {text: exactly(max(0, u.took())), right: true}, {text: strings.Repeat("  ", depth) + name}})
@@ -2375,7 +2425,7 @@ func bootChart(b *bootResult) string {
 	}
 	g.legend(bottom + 24)
 	if idle != "" {
-		g.text(16, bottom+48, chartPale, cut("not started: "+idle[2:], 130))
+		g.text(16, bottom+48, chartPale, cut("not part of the boot: "+idle[2:], 130))
 	}
 	g.add("</svg>")
 	return g.String()

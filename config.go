@@ -2678,8 +2678,8 @@ func validURL(s string) error {
 
 // --- words for people ---
 
-// visible makes everything in foreign text that could command a terminal or mislead the eye readable instead: ESC as ^[, control
-// characters as \x01, direction overrides as \u202e, bytes that are no UTF-8 as \xff. Tabs and all other text stay.
+// visible makes everything in foreign text that could command a terminal or mislead the eye readable instead: control
+// characters as ^[ (that is ESC), direction overrides as \u202e, bytes that are no UTF-8 as \xff. Tabs and all other text stay.
 func visible(s string) string {
 	plain := func(r rune) bool { return r >= ' ' && r < 0x7f || r == '\t' }
 	hidden := func(r rune) bool {
@@ -2697,13 +2697,13 @@ func visible(s string) string {
 	for i < len(s) {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case r == 0x1b:
-			b.WriteString("^[")
 		case r == '\n':
 			b.WriteString(`\n`)
 		case r == '\r':
 			b.WriteString(`\r`)
-		case r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError && size == 1:
+		case r < ' ' && r != '\t' || r == 0x7f:
+			b.WriteString("^" + string(r^0x40))
+		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case hidden(r):
 			fmt.Fprintf(&b, `\u%04x`, r)

@@ -803,7 +803,7 @@ func TestRow49_UsersWithAndWithoutPasswd(t *testing.T) {
 
 func TestRow36_ForeignTextIsMadeVisible(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain\tä ☃": "plain\tä ☃", "\x1b[31mred": "^[[31mred", "a\x00b\x07\x7f": `a\x00b\x07\x7f`, "a\r\nb": `a\r\nb`,
+		"plain\tä ☃": "plain\tä ☃", "\x1b[31mred": "^[[31mred", "a\x00b\x07\x7f": `a^@b^G^?`, "a\r\nb": `a\r\nb`,
 		"\u009b31m": `\u009b31m`, "\u202eabc": `\u202eabc`, "\xff\xc3": `\xff\xc3`, "": "",
 	} {
 		if got := visible(in); got != want {

@@ -143,22 +143,23 @@ func unharmedServer(s *server, spare int, fault func(s *server)) {
 func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
 	sleeps := func(deps string) string { return playing("[dependencies]\n"+deps+"\n", "block") }
 	unharmed(t, map[string]string{
-		"typo":   "[service]\nexec = \"sleep 1\"\nrestat = \"always\"\n",
-		"syntax": "[service\nexec = 1",
-		"types":  "[service]\nexec = 5\noneshot = \"yes\"\n",
-		"empty":  "",
-		"binary": "\x00\x01\xff\xfe",
-		"a":      sleeps(`requires = ["b"]`),
-		"b":      sleeps(`after = ["c"]`),
-		"c":      sleeps(`requires = ["a"]`),
-		"self":   sleeps(`after = ["self"]`),
-		"torn":   sleeps("requires = [\"bystander\"]\nconflicts = [\"bystander\"]"),
-		"orphan": sleeps(`requires = ["nowhere"]`),
-		"leans":  sleeps(`requires = ["bystander"]`),
-		"a b":    playing("", "block"),
+		"typo":    "[service]\nexec = \"sleep 1\"\nrestat = \"always\"\n",
+		"syntax":  "[service\nexec = 1",
+		"types":   "[service]\nexec = 5\noneshot = \"yes\"\n",
+		"empty":   "",
+		"binary":  "\x00\x01\xff\xfe",
+		"a":       sleeps(`requires = ["b"]`),
+		"b":       sleeps(`after = ["c"]`),
+		"c":       sleeps(`requires = ["a"]`),
+		"needs-a": sleeps(`requires = ["a"]`),
+		"self":    sleeps(`after = ["self"]`),
+		"torn":    sleeps("requires = [\"bystander\"]\nconflicts = [\"bystander\"]"),
+		"orphan":  sleeps(`requires = ["nowhere"]`),
+		"leans":   sleeps(`requires = ["bystander"]`),
+		"a b":     playing("", "block"),
 	}, func(s *server) {
 		s.is("running", "leans")
-		if got := s.ok("call", "service.list"); strings.Join(strings.Fields(got), "") != `["bystander","leans","orphan"]` {
+		if got := s.ok("call", "service.list"); strings.Join(strings.Fields(got), "") != `["bystander","leans","needs-a","orphan"]` {
 			t.Errorf("loaded: %s", got)
 		}
 		out, code := s.zinit("check", filepath.Join(s.dir, "services"))
@@ -177,6 +178,13 @@ func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
 		}
 		out, code = s.zinit("why", "orphan")
 		says(t, out, "nowhere")
+		leans, _ := s.zinit("why", "needs-a")
+		says(t, leans, "requires a, whose file is not loaded", "a.toml:1:1: dependency cycle: a -> b -> c -> a")
+		lost, gone := s.zinit("start", "b")
+		if gone != 4 {
+			t.Errorf("start of what is not loaded: exit code %d", gone)
+		}
+		says(t, lost, "its file is not loaded", "a -> b -> c -> a")
 		if st := s.status("orphan"); code != 0 || st.State != "failed" || st.Reason == nil || st.Reason.Type != "missing_dependency" {
 			t.Errorf("orphan: %+v", st)
 		}

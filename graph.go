@@ -105,6 +105,7 @@ type unit struct {
 		checks    int
 		failures  int
 	}
+	boots                                bool // what it does first is part of the boot
 	bootBlocked, bootStarting, bootReady time.Time
 
 	waiters                  []*waiter
@@ -299,12 +300,14 @@ type graph struct {
 	timer []*unit // a heap by due
 	bulk  []*bulkWait
 
-	dirs    map[string]bool // directories of service files that were there once
-	changed []*unit         // for the saver
-	mint    func() string   // makes the name of one start; nil: none are made
-	main    string          // the unit that a shutdown stops before all others (CMD); "": none
-	onWays  int             // units that are on their way
-	reserve time.Duration   // how long before the end of a shutdown's time all is killed
+	dirs    map[string]bool   // directories of service files that were there once
+	booted  bool              // what is added from now on is no part of the boot
+	refused map[string]string // why the last reload did not take a file, by its stem
+	changed []*unit           // for the saver
+	mint    func() string     // makes the name of one start; nil: none are made
+	main    string            // the unit that a shutdown stops before all others (CMD); "": none
+	onWays  int               // units that are on their way
+	reserve time.Duration     // how long before the end of a shutdown's time all is killed
 	closing *closing
 	limit   time.Duration // shutdown timeout
 }
@@ -397,6 +400,10 @@ func (g *graph) one(ev event) {
 
 func (g *graph) unknown(name string) *refusal {
 	r := refuse("service_not_found", "no service %s", shortened(name))
+	if why := g.refused[name]; why != "" {
+		r.text += ": its file is not loaded: " + why
+		return r
+	}
 	if near := nearest(name, g.names()); near != "" {
 		r.text += "; did you mean " + near + "?"
 		r.names = []string{near}
@@ -869,21 +876,21 @@ func (g *graph) enter(u *unit, s state) {
 	switch s {
 	case inactive, blocked:
 		u.reason, u.exitCode = nil, nil
-		if u.bootBlocked.IsZero() && s == blocked {
+		if u.boots && u.bootBlocked.IsZero() && s == blocked {
 			u.bootBlocked = g.now
 		}
 	case starting:
 		g.enterStarting(u)
 	case running:
 		u.runningAt, u.startDue = g.now, time.Time{}
-		if u.bootReady.IsZero() {
+		if u.boots && u.bootReady.IsZero() {
 			u.bootReady = g.now
 		}
 		if h := u.cfg.Health; h != nil && h.Type != "notify" {
 			u.probeDue = g.now.Add(h.Interval)
 		}
 	case exited:
-		if u.byItself && u.bootReady.IsZero() {
+		if u.boots && u.byItself && u.bootReady.IsZero() {
 			u.bootReady = g.now
 		}
 	}
@@ -939,7 +946,7 @@ func (g *graph) enterStarting(u *unit) {
 	u.reason, u.exitCode, u.cause, u.leave = nil, nil, nil, staying
 	u.forced, u.again, u.byItself, u.probing = false, false, false, false
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = false, "", 0, 0
-	if u.bootStarting.IsZero() {
+	if u.boots && u.bootStarting.IsZero() {
 		u.bootStarting = g.now
 	}
 }
@@ -1895,7 +1902,7 @@ func (g *graph) afterPut(u *unit, ev event) {
 func (g *graph) boot(us []*unit) {
 	for _, u := range us {
 		if u.cfg.Service.Status == "start" {
-			g.wish(u, false)
+			g.begin(u)
 		}
 	}
 	for len(us) > 0 {
@@ -1906,7 +1913,7 @@ func (g *graph) boot(us []*unit) {
 		}
 		for _, n := range u.cfg.Dependencies.Wants {
 			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != "ignore" {
-				g.wish(w, false)
+				g.begin(w)
 				us = append(us, w)
 			}
 		}
@@ -1920,8 +1927,14 @@ func (g *graph) bootTarget(name string, r *reloadResult) {
 		return
 	}
 	for _, n := range g.closure(name) {
-		g.wish(g.units[n], false)
+		g.begin(g.units[n])
 	}
+}
+
+// begin wishes a unit up because of its file, at the boot or after a reload.
+func (g *graph) begin(u *unit) {
+	u.boots = !g.booted
+	g.wish(u, false)
 }
 
 // closure is a unit with all that it requires and wants, however far.
@@ -1996,7 +2009,14 @@ func (g *graph) reload(ev event) {
 	for _, l := range [][]string{r.Added, r.Removed, r.Changed, r.Unchanged, r.Restarted} {
 		slices.Sort(l)
 	}
+	g.refused = map[string]string{}
+	for _, p := range r.Errors {
+		if stem := strings.TrimSuffix(p.Path[strings.LastIndexByte(p.Path, '/')+1:], ".toml"); g.refused[stem] == "" {
+			g.refused[stem] = p.String()
+		}
+	}
 	g.settleAll()
+	g.booted = true
 	g.answer(ev.to, answer{Reload: r})
 }
 
@@ -2341,7 +2361,7 @@ func (x *explainer) unit(u *unit, now time.Time, depth int) {
 		x.text.WriteString(x.progress(u, now) + "\n")
 	case stopping, running:
 		if u.leave != staying || u.state == stopping {
-			x.text.WriteString(x.leaving(u))
+			x.text.WriteString(x.leaving(u, now))
 		}
 		x.text.WriteString("\n")
 	}
@@ -2371,7 +2391,11 @@ func (x *explainer) blocked(u *unit, now time.Time, depth int) {
 	case h.kind != "":
 		x.note(h.kind, u.name, u.state.String(), h.detail)
 		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(now)))
-		x.suggest("stop that process, or change %s in the file of %s", map[string]string{"port": "ports"}[h.kind]+map[string]string{"process_filter": "process_filter"}[h.kind], u.name)
+		if h.kind == "port" {
+			x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
+		} else {
+			x.suggest("stop that process, or change %s in the file of %s", h.kind, u.name)
+		}
 	case u.guarding:
 		x.line(depth, "its ports and process_filter are being looked at\n")
 	}
@@ -2393,6 +2417,12 @@ func (x *explainer) chain(kind string, o *unit, now time.Time, depth int) {
 }
 
 func (x *explainer) missing(u *unit, name string, depth int) {
+	if why := x.g.refused[name]; why != "" {
+		x.note("missing", name, "", "its file is not loaded: "+why)
+		x.line(depth, "requires %s, whose file is not loaded: %s\n", name, why)
+		x.suggest("correct that, then zinit reload")
+		return
+	}
 	x.note("missing", name, "", "there is no service "+name)
 	x.line(depth, "requires %s, which does not exist\n", name)
 	if near := nearest(name, x.g.names()); near != "" {
@@ -2422,13 +2452,16 @@ func (x *explainer) failed(u *unit, now time.Time, depth int) {
 	}
 	x.note("failed", u.name, u.state.String(), r.String())
 	x.text.WriteString(": " + r.String())
+	if r.Type == "start_timeout" && u.health.failures > 0 {
+		x.text.WriteString("; its last health check: " + u.health.lastError)
+	}
 	switch {
 	case u.pending:
 		in := span(u.restartDue.Sub(now))
 		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
 		if r.Type == "spawn_error" {
-			x.suggest("mend exec, dir or user of %s, then zinit reload", u.name)
+			x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
 			return
 		}
 		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
@@ -2443,7 +2476,7 @@ func (x *explainer) failed(u *unit, now time.Time, depth int) {
 		fmt.Fprintf(&x.text, "; not restarted: restart = %q\n", u.cfg.Lifecycle.Restart)
 	}
 	if r.Type == "spawn_error" {
-		x.suggest("mend exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
+		x.suggest("correct exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
 		return
 	}
 	x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
@@ -2478,7 +2511,8 @@ func (x *explainer) progress(u *unit, now time.Time) string {
 	case !u.spawned:
 		s = ": the kernel has not executed it yet"
 	case u.cfg.Health != nil && u.health.checks > 0:
-		s = fmt.Sprintf(": %d health checks failed, the last: %s", u.health.failures, u.health.lastError)
+		s = fmt.Sprintf(": its health checks fail, %d so far, the last: %s", u.health.failures, u.health.lastError)
+		x.suggest("zinit logs %s    (what it says meanwhile), and look at target in its [health]", u.name)
 	case u.cfg.Health != nil:
 		s = ": waiting for its first health check"
 	}
@@ -2488,14 +2522,18 @@ func (x *explainer) progress(u *unit, now time.Time) string {
 	return s
 }
 
-func (x *explainer) leaving(u *unit) string {
+func (x *explainer) leaving(u *unit, now time.Time) string {
 	if u.state == running {
 		return ": it stops when what requires it has stopped"
 	}
+	s := ""
 	if u.cause != nil {
-		return ": " + u.cause.String()
+		s = ": " + u.cause.String()
 	}
-	return ""
+	if !u.stopDue.IsZero() {
+		s += "; killed in " + span(u.stopDue.Sub(now)) + " if it does not end"
+	}
+	return s
 }
 
 // span writes a duration for people: 1.5s, 2m5s.

@@ -1217,9 +1217,7 @@ func (q *rpcCall) set(i int, value []byte) error {
 		return nil
 	}
 	if !p.accepts(value) {
-		text := string(value)
-		_ = decodeJSON(value, &text) // a string is quoted once, not twice
-		return q.wrong(p.name, "%s is not %s", shortened(text), p.expected())
+		return q.wrong(p.name, "%s is not %s", visible(shorten(string(value))), p.expected())
 	}
 	q.values[i] = value
 	return nil
@@ -2794,21 +2792,12 @@ func (q *rpcCall) look(f func(g *graph, u *unit, now time.Time)) error {
 	q.core().view(func(g *graph, now time.Time) {
 		u := g.unit(name)
 		if u == nil {
-			fail = noService(g, name)
+			fail = g.unknown(name)
 			return
 		}
 		f(g, u, now)
 	})
 	return fail
-}
-
-func noService(g *graph, name string) error {
-	e := rpcFail("service_not_found", "no service %s", shortened(name))
-	if near := nearest(name, g.names()); near != "" {
-		e.text += "; did you mean " + near + "?"
-		e.data = map[string]any{"names": []string{near}}
-	}
-	return e
 }
 
 // --- system ---
@@ -2947,7 +2936,7 @@ func (q *rpcCall) precheck(c *config, w putWish) (old *config, err error) {
 	q.core().view(func(g *graph, _ time.Time) {
 		all = g.future()
 		if old = all[name]; old == nil && w.mustExist {
-			err = noService(g, name)
+			err = g.unknown(name)
 		}
 		for n, o := range all {
 			if w.persist && n != name && o.path != "" && o.path == q.target(c, old) {
@@ -3249,7 +3238,7 @@ func doWhy(q *rpcCall) (any, error) {
 func doTree(q *rpcCall) (t any, err error) {
 	q.core().view(func(g *graph, _ time.Time) {
 		if name := q.str("name"); q.has("name") && g.unit(name) == nil {
-			err = noService(g, name)
+			err = g.unknown(name)
 			return
 		}
 		text, roots := g.tree(q.str("name"))
@@ -3378,7 +3367,7 @@ func doLogsFilter(q *rpcCall) (any, error) {
 		var err error
 		q.core().view(func(g *graph, _ time.Time) {
 			if g.unit(f.Service) == nil {
-				err = noService(g, f.Service)
+				err = g.unknown(f.Service)
 			}
 		})
 		if err != nil {

@@ -231,7 +231,7 @@ func TestParams(t *testing.T) {
 		{"service.status", `{}`, "name", "missing: it is a string"},
 		{"service.status", `[]`, "name", "missing"},
 		{"service.status", `{"name":null}`, "name", "missing"},
-		{"service.status", `{"name":5}`, "name", `"5" is not a string`},
+		{"service.status", `{"name":5}`, "name", `name: 5 is not a string`},
 		{"service.status", `["web",1]`, "#2", "surplus: service.status takes name"},
 		{"service.status", `{"nmae":"web"}`, "nmae", "did you mean name?"},
 		{"service.status", `{"name":"web","colour":1}`, "colour", "unknown: service.status takes name"},

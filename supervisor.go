@@ -755,7 +755,7 @@ func (s *supervisor) begin(st *savedState, h handed) <-chan struct{} {
 			if g.units[mainName] == nil {
 				_, argv, _ := strings.Cut(h.cmd.text, "\x00")
 				g.now = time.Now()
-				g.add(mainUnit(strings.Split(argv, "\x00")))
+				g.add(mainUnit(strings.Split(argv, "\x00"))).boots = true
 			}
 		})
 		background("wait for CMD", s.waitForMain)
@@ -1554,6 +1554,7 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 	for _, n := range g.names() {
 		g.reface(g.units[n])
 	}
+	g.booted = len(g.units) > 0
 	return live
 }
 
@@ -1567,6 +1568,7 @@ func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 	u.startDue, u.stopDue = c.load(s.StartDue), c.load(s.StopDue)
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = s.HealthOK, s.HealthError, s.Checks, s.Failures
 	u.bootBlocked, u.bootStarting, u.bootReady = c.load(s.BootBlocked), c.load(s.BootStarting), c.load(s.BootReady)
+	u.boots = s.BootBlocked != 0 || s.BootStarting != 0
 	if u.spawned && u.cfg.Health != nil && (u.state == starting || u.state == running) {
 		u.probeDue = c.now
 	}

@@ -1191,7 +1191,7 @@ func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
 	if v, ok := strings.CutPrefix(strings.TrimSpace(string(buf[:n])), "state ok "); ok {
 		return v, nil
 	}
-	return "", errors.New("it does not say that it can read the state: " + visible(strings.TrimSpace(string(buf[:n]))))
+	return "", errors.New("it does not say that it can read the state, but `" + visible(strings.TrimSpace(string(buf[:n]))) + "`")
 }
 
 // sysExecKeeping executes another image of this process; only these descriptors stay open. It returns only on error.

@@ -549,7 +549,7 @@ func TestFullScreenSurvivesTheServer(t *testing.T) {
 func TestRow36_EscapesInALogStayText(t *testing.T) {
 	s := startServer(t, map[string]string{"evil": "[service]\nexec = 'printf \"\\033]0;title\\007\\033[2Jx\\n\"; sleep 100'\ndescription = \"a\\u001b[2Jb\"\n"})
 	p := openTTY(t, 80, 24, nil, zinitBinary(t), "--socket", s.socket, "tui")
-	p.shows(`^[]0;title\x07^[[2Jx`, "a^[[2Jb")
+	p.shows(`^[]0;title^G^[[2Jx`, "a^[[2Jb")
 	p.keys("q")
 	p.leaves(exitDone)
 }
@@ -811,7 +811,7 @@ const bootAnswer = `{"total_ms":1240,"chain":["db","web"],"services":[` +
 func TestAnalyze(t *testing.T) {
 	s := fakeServe(t, map[string]string{"boot.analyze": bootAnswer})
 	expect(t, "chain", s.via(t, "analyze").exits(t, exitDone).out, `
-2 of 5 services ready after 1.24 s
+2 of 4 services ready after 1.24 s
 READY AT    TOOK  CRITICAL CHAIN
   1.00 s  1.00 s  db
   1.24 s  237 ms    web
@@ -851,7 +851,7 @@ func TestBootChart(t *testing.T) {
 		}
 	}
 	want := "ready after 90.00 s|critical chain: a|0 s|10 s|20 s|30 s|40 s|50 s|60 s|70 s|80 s|90 s|a|90.00 s|<&\"^[日本|failed|" +
-		"blocked|starting|starting, critical chain|ready|failed|not started: off"
+		"blocked|starting|starting, critical chain|ready|failed|not part of the boot: off"
 	if got := strings.Join(texts, "|"); got != want {
 		t.Errorf("texts of the chart:\n%s\nwant\n%s", got, want)
 	}
