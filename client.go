@@ -2527,9 +2527,6 @@ func visibleCommands() (rows []*command) {
 	return rows
 }
 
-// commonSignals are those that people send.
-const commonSignals = "TERM HUP INT QUIT USR1 USR2 KILL STOP CONT"
-
 // completesTo says what a positional word of a command can be, counted from 0: "service", "file", or the words themselves.
 func (c *cli) completesTo(cmd *command, position int) string {
 	positional, _, _ := strings.Cut(cmd.args, "[-- ")
@@ -2548,7 +2545,7 @@ func (c *cli) completesTo(cmd *command, position int) string {
 	case "SHELL":
 		return "bash zsh fish"
 	case "SIGNAL":
-		return commonSignals
+		return strings.Join(commonSignals, " ")
 	case "COMMAND":
 		return strings.Join(c.commandNames(), " ")
 	default:

@@ -256,31 +256,51 @@ var fields = []field{
 }
 
 // sectionsOf says which sections may stand beside each other, by the one that says what the file describes.
-var sectionsOf = map[string][]string{
-	"service": {"service", "dependencies", "lifecycle", "health", "logging", "limits"},
-	"target":  {"target", "dependencies"},
-	"xinet":   {"xinet"},
+func sectionsOf(kind string) []string {
+	switch kind {
+	case "service":
+		return []string{"service", "dependencies", "lifecycle", "health", "logging", "limits"}
+	case "target":
+		return []string{"target", "dependencies"}
+	case "xinet":
+		return []string{"xinet"}
+	}
+	return nil
 }
 
 // allSections is every section there is, in the order in which a file is written.
 var allSections = []string{"service", "target", "xinet", "dependencies", "lifecycle", "health", "logging", "limits"}
 
 // notYet is what can be written but does not work in this version; the value says it.
-var notYet = map[string]string{
-	"xinet":  "[xinet] proxies do not work yet in version " + version,
-	"notify": `health checks of type "notify" do not work yet in version ` + version + `; use "tcp", "http" or "exec"`,
+func notYet(what string) string {
+	switch what {
+	case "xinet":
+		return "[xinet] proxies do not work yet in version " + version
+	case "notify":
+		return `health checks of type "notify" do not work yet in version ` + version + `; use "tcp", "http" or "exec"`
+	}
+	return ""
 }
 
 // limitsNotYet: [limits] is read and checked, but nothing applies it.
 const limitsNotYet = true
 
 // foreignKeys are the words of other supervisors for what we call otherwise.
-var foreignKeys = map[string]string{
-	"command": "exec", "cmd": "exec", "run": "exec", "execstart": "exec", "args": "exec",
-	"cwd": "dir", "workdir": "dir", "working_dir": "dir", "working_directory": "dir", "workingdirectory": "dir",
-	"environment": "env", "environmentfile": "env_file",
-	"depends": "requires", "depends_on": "requires", "dependencies": "requires", "before": "after",
-	"autostart": "status", "log_file": "file", "log": "file", "killsignal": "stop_signal",
+var foreignKeys = [][2]string{
+	{"command", "exec"}, {"cmd", "exec"}, {"run", "exec"}, {"execstart", "exec"}, {"args", "exec"}, {"cwd", "dir"}, {"workdir", "dir"},
+	{"working_dir", "dir"}, {"working_directory", "dir"}, {"workingdirectory", "dir"}, {"environment", "env"}, {"environmentfile", "env_file"},
+	{"depends", "requires"}, {"depends_on", "requires"}, {"dependencies", "requires"}, {"before", "after"}, {"autostart", "status"},
+	{"log_file", "file"}, {"log", "file"}, {"killsignal", "stop_signal"},
+}
+
+// pairOf is the second word of the pair that begins with key, or "".
+func pairOf(pairs [][2]string, key string) string {
+	for _, p := range pairs {
+		if p[0] == key {
+			return p[1]
+		}
+	}
+	return ""
 }
 
 //go:noinline
@@ -437,7 +457,7 @@ func (e execDef) written() any {
 // sections are the sections that c has, in the order of a file.
 func (c *config) sections() (names []string) {
 	for _, s := range allSections {
-		if slices.Contains(sectionsOf[c.Kind], s) && c.has(s) {
+		if slices.Contains(sectionsOf(c.Kind), s) && c.has(s) {
 			names = append(names, s)
 		}
 	}
@@ -1272,10 +1292,10 @@ func (r *reader) document(tree map[string]any, defaultName string) {
 			r.unknownSection(name, tree[name])
 		case !ok:
 			r.fail(true, []string{name}, "`%s` must be a section, not %s; write [%s] on a line of its own", name, typeName(tree[name]), name)
-		case sectionsOf[name] != nil && name != kind:
+		case sectionsOf(name) != nil && name != kind:
 			r.fail(false, []string{name}, "a file describes one thing: [%s] and [%s] cannot stand together; put them into two files", kind, name)
-		case !slices.Contains(sectionsOf[kind], name):
-			r.fail(false, []string{name}, "[%s] has no meaning for a [%s], which has no process; its sections are %s", name, kind, bracketList(sectionsOf[kind]))
+		case !slices.Contains(sectionsOf(kind), name):
+			r.fail(false, []string{name}, "[%s] has no meaning for a [%s], which has no process; its sections are %s", name, kind, bracketList(sectionsOf(kind)))
 		default:
 			r.section(name, table)
 		}
@@ -1296,7 +1316,7 @@ func (r *reader) findKind(tree map[string]any) bool {
 	}
 	const want = "a file needs [service] (a program), [target] (a milestone) or [xinet] (a proxy)"
 	if len(tree) == 0 {
-		r.fail(false, nil, "the configuration is empty; %s, and beside [service] there may be %s", want, bracketList(sectionsOf["service"][1:]))
+		r.fail(false, nil, "the configuration is empty; %s, and beside [service] there may be %s", want, bracketList(sectionsOf("service")[1:]))
 		return false
 	}
 	for _, name := range sortedKeys(tree) {
@@ -1362,20 +1382,20 @@ func (r *reader) unknownKey(section, key string) string {
 		r.fail(false, at, "unknown key `%s`; did you mean `%s`?", visible(key), near)
 		return near
 	}
-	meant := foreignKeys[strings.ToLower(strings.ReplaceAll(key, "-", "_"))]
+	meant := pairOf(foreignKeys, strings.ToLower(strings.ReplaceAll(key, "-", "_")))
 	if slices.Contains(mine, meant) {
 		r.fail(false, at, "unknown key `%s`; did you mean `%s`?", visible(key), meant)
 		return meant
 	}
 	for _, word := range []string{key, meant} {
-		for _, other := range sectionsOf[r.c.Kind] {
+		for _, other := range sectionsOf(r.c.Kind) {
 			if fieldOf(other, word) != nil {
 				r.fail(false, at, "unknown key `%s` in [%s]; `%s` belongs in [%s]", visible(key), section, word, other)
 				return ""
 			}
 		}
 	}
-	for _, other := range sectionsOf[r.c.Kind] {
+	for _, other := range sectionsOf(r.c.Kind) {
 		if near := nearest(key, keysOf(other)); near != "" {
 			r.fail(false, at, "unknown key `%s`; did you mean `%s`? It belongs in [%s]", visible(key), near, other)
 			return ""
@@ -1406,7 +1426,7 @@ func (r *reader) name(kind string, table map[string]any, defaultName string) {
 // checkTogether looks at what several keys say together.
 func (r *reader) checkTogether(tree map[string]any) {
 	c := r.c
-	if text := notYet[c.Kind]; text != "" {
+	if text := notYet(c.Kind); text != "" {
 		r.fail(false, []string{c.Kind}, "%s", text)
 	}
 	xinet, _ := tree["xinet"].(map[string]any)
@@ -1455,7 +1475,7 @@ func (r *reader) checkNames() {
 // checkProbe checks the target of a health check, given or not, against its type.
 func (r *reader) checkProbe(given bool) {
 	h, at := r.c.Health, []string{"health", "target"}
-	if text := notYet[h.Type]; text != "" {
+	if text := notYet(h.Type); text != "" {
 		r.fail(true, []string{"health", "type"}, "%s", text)
 	}
 	written := h.Target != "" || len(h.Exec.Argv) > 0
@@ -2320,22 +2340,22 @@ func containsAny(s string, words ...string) bool {
 // --- signals ---
 
 // linuxSignals are the names by number (signal(7), x86 and ARM); index 0 is none.
-var linuxSignals = strings.Fields(`- HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
-	CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`)
+const linuxSignals = `- HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
+	CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`
 
 // darwinSignals are the same of macOS (sys/signal.h), which has no real-time signals.
-var darwinSignals = strings.Fields(`- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM URG
-	STOP TSTP CONT CHLD TTIN TTOU IO XCPU XFSZ VTALRM PROF WINCH INFO USR1 USR2`)
+const darwinSignals = `- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM URG
+	STOP TSTP CONT CHLD TTIN TTOU IO XCPU XFSZ VTALRM PROF WINCH INFO USR1 USR2`
 
 // otherSignals are second names.
-var otherSignals = map[string]string{"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO"}
+var otherSignals = [][2]string{{"IOT", "ABRT"}, {"CLD", "CHLD"}, {"POLL", "IO"}}
 
 // The real-time signals as programs see them (glibc keeps 32 and 33 for itself); 0: there are none.
 func signalTable() (names []string, rtMin, rtMax int) {
 	if runtime.GOOS == "darwin" {
-		return darwinSignals, 0, 0
+		return strings.Fields(darwinSignals), 0, 0
 	}
-	return linuxSignals, 34, 64
+	return strings.Fields(linuxSignals), 34, 64
 }
 
 // parseSignal reads TERM, SIGTERM, sigterm, RTMIN+3, RTMAX-1 or a number of this system.
@@ -2349,7 +2369,7 @@ func parseSignal(s string) (int, error) {
 		}
 		return n, nil
 	}
-	if other := otherSignals[word]; other != "" {
+	if other := pairOf(otherSignals, word); other != "" {
 		word = other
 	}
 	for n := 1; n < len(names); n++ {
@@ -2444,19 +2464,20 @@ func validChroot(s string) error {
 }
 
 // capabilities are those of capabilities(7), Linux 6.x, by number.
-var capabilities = strings.Fields(`chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
+const capabilities = `chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
 	net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct
 	sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap
-	mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore`)
+	mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore`
 
 func validCap(s string) error {
 	word := strings.TrimPrefix(strings.ToLower(s), "cap_")
-	for _, c := range capabilities {
+	known := strings.Fields(capabilities)
+	for _, c := range known {
 		if c == word {
 			return nil
 		}
 	}
-	if near := nearest(word, capabilities); near != "" {
+	if near := nearest(word, known); near != "" {
 		return newError("unknown capability %s; did you mean %q?", quoted(s), near)
 	}
 	return newError("unknown capability %s; capabilities(7) lists them, as in \"net_bind_service\"", quoted(s))

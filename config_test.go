@@ -847,7 +847,8 @@ func TestTheTableOfKeysIsComplete(t *testing.T) {
 	if _, err := json.Marshal(schema); err != nil {
 		t.Error(err)
 	}
-	for word, meant := range foreignKeys {
+	for _, p := range foreignKeys {
+		word, meant := p[0], p[1]
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.key == meant }) {
 			t.Errorf("%s leads to %s, which is no key", word, meant)
 		}

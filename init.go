@@ -2546,20 +2546,20 @@ func (b *boot) knownTypes() (kinds []string) {
 // --- boot: devices by name ---
 
 // deviceTags are the ways of fstab(5) to name a device by what is on it, and the directories where a device manager has links for them.
-var deviceTags = map[string]string{"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel"}
+var deviceTags = [][2]string{{"UUID", "by-uuid"}, {"LABEL", "by-label"}, {"PARTUUID", "by-partuuid"}, {"PARTLABEL", "by-partlabel"}}
 
 // device finds what fstab or zinit.root means: a path, UUID=, LABEL= and the like. It waits until then for it to appear.
 // A name that is neither (tmpfs, a tag of virtiofs, host:/dir) is given back as it is.
 func (b *boot) device(source string, until time.Time) (string, error) {
 	tag, value, _ := strings.Cut(source, "=")
-	dir, tagged := deviceTags[tag]
-	if !tagged && !strings.HasPrefix(source, "/") {
+	dir := pairOf(deviceTags, tag)
+	if dir == "" && !strings.HasPrefix(source, "/") {
 		return source, nil
 	}
 	value = strings.Trim(value, `"`)
 	for {
 		p := b.path(source)
-		if tagged {
+		if dir != "" {
 			p = b.path("/dev/disk/" + dir + "/" + value)
 		}
 		if _, err := os.Stat(p); err == nil {

@@ -22,10 +22,10 @@ import (
 var rooms = map[string]string{
 	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
 	"tui":  "main client rpc config(parseSignal sortedBy visible) logs(logLine) sys",
-	"client": "main tui(fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
+	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
 		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String terminalSize)",
 
-	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(parseSignal signalName sortedKeys visible nearest quoted reasonOf) sys",
+	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName sortedKeys visible nearest quoted reasonOf) sys",
 
 	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix listenUnix) " +
 		"proc(childrenOf procStats) config sys main(serverOptions version)",

@@ -723,14 +723,16 @@ func (c *rpcConn) flush(b []byte) {
 	c.send(b)
 }
 
-var errWaiting = rpcFail("internal_error", "this connection has %d requests and subscriptions waiting already; use another one", rpcWaitingMax)
+func errWaiting() error {
+	return rpcFail("internal_error", "this connection has %d requests and subscriptions waiting already; use another one", rpcWaitingMax)
+}
 
 // reserve counts one more waiting request or subscription, or refuses it.
 func (c *rpcConn) reserve() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting+len(c.subs) >= rpcWaitingMax {
-		return errWaiting
+		return errWaiting()
 	}
 	c.waiting++
 	return nil
@@ -756,7 +758,7 @@ func (c *rpcConn) subscribe(f rpcFeed) (id int64, begin func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting+len(c.subs) >= rpcWaitingMax {
-		return 0, nil, errWaiting
+		return 0, nil, errWaiting()
 	}
 	if c.srv.subs.Add(1) > rpcSubsMax {
 		c.srv.subs.Add(-1)

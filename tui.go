@@ -724,10 +724,11 @@ type tuiDetail struct {
 // tuiLogMost is how many lines of a log are kept to scroll back.
 const tuiLogMost = 2000
 
-var tuiSignals = strings.Fields(commonSignals)
+// commonSignals are those that people send.
+var commonSignals = []string{"TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "KILL", "STOP", "CONT"}
 
 // tuiSorts are the orders of the list, by name of their column.
-var tuiSorts = strings.Fields("NAME STATE UPTIME RST CPU% MEMORY")
+var tuiSorts = []string{"NAME", "STATE", "UPTIME", "RST", "CPU%", "MEMORY"}
 
 func newTUIModel(cols, rows int) *tuiModel { return &tuiModel{cols: cols, rows: rows, signal: -1} }
 
@@ -1002,14 +1003,14 @@ func (m *tuiModel) signalKey(k key) *tuiAct {
 	n := m.signal
 	switch k.code {
 	case keyUp, ctrl('p'):
-		m.signal = (n + len(tuiSignals) - 1) % len(tuiSignals)
+		m.signal = (n + len(commonSignals) - 1) % len(commonSignals)
 	case keyDown, ctrl('n'), keyTab:
-		m.signal = (n + 1) % len(tuiSignals)
+		m.signal = (n + 1) % len(commonSignals)
 	case keyEnter:
 		m.signal = -1
 		act := m.about("service.kill")
 		if act != nil {
-			act.signal = "SIG" + tuiSignals[n]
+			act.signal = "SIG" + commonSignals[n]
 		}
 		return act
 	case keyEscape, 'q', ctrl('c'):
@@ -1477,8 +1478,8 @@ func (m *tuiModel) drawPage(p *canvas) {
 // drawSignals draws the choice of signals over the middle of the screen.
 func (m *tuiModel) drawSignals(p *canvas) {
 	const width = 24
-	rows := min(len(tuiSignals), max(1, p.rows-4))
-	top := max(0, min(m.signal-rows/2, len(tuiSignals)-rows))
+	rows := min(len(commonSignals), max(1, p.rows-4))
+	top := max(0, min(m.signal-rows/2, len(commonSignals)-rows))
 	x, y := max(0, (p.cols-width)/2), max(1, (p.rows-rows-2)/2)
 	line := func(y int, style, text string) {
 		p.put(x, y, style, " "+text+strings.Repeat(" ", max(0, width-1-columns(text))), width)
@@ -1489,7 +1490,7 @@ func (m *tuiModel) drawSignals(p *canvas) {
 		if n == m.signal {
 			style, mark = styleReverse, "> "
 		}
-		line(y+1+i, style, fmt.Sprintf("%sSIG%-5s %2d", mark, tuiSignals[n], signalNumber(tuiSignals[n])))
+		line(y+1+i, style, fmt.Sprintf("%sSIG%-5s %2d", mark, commonSignals[n], signalNumber(commonSignals[n])))
 	}
 	line(y+1+rows, styleDim, "Enter sends, Esc leaves")
 }
