@@ -3136,8 +3136,8 @@ func (f *serviceStatusFull) measure() {
 	if f.PID == 0 {
 		return
 	}
-	if u, err := procStats(f.PID); err == nil {
-		f.CPUPercent, f.MemoryBytes = tenth(u.CPUPercent), u.Memory
+	if st, err := readStat(f.PID); err == nil {
+		f.CPUPercent, f.MemoryBytes = tenth(cpuPercent(&st, time.Now())), st.Memory
 	}
 }
 
