@@ -1139,7 +1139,11 @@ func (s *server) restarts(dir string) {
 		count := s.status(name).RestartCount
 		started := lines(dir + "/" + name + ".starts")
 		if n := len(started); n != count+1 && n != count { // the last may have been stopped before it could say so
-			s.t.Errorf("%s started %d times, %d restarts were counted", name, n, count)
+			printed := map[string]int{}
+			for _, line := range lines(dir + "/" + name + ".log") {
+				printed[line]++
+			}
+			s.t.Errorf("%s started %d times, %d restarts were counted; it printed %v", name, n, count, printed)
 		}
 		slices.Sort(started)
 		if n := len(started) - len(slices.Compact(slices.Clone(started))); n > 0 {
