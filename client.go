@@ -2197,18 +2197,6 @@ func cmdDiscover(c *cli) int {
 	return c.printRaw(raw)
 }
 
-// cmdNames prints names for completion. It runs at a Tab: nothing to complete is no error.
-func cmdNames(c *cli) int {
-	var names []string
-	if _, err := c.call("service.list", nil, &names); err != nil {
-		return exitNoServer
-	}
-	for _, n := range names {
-		fmt.Fprintln(c.out, n)
-	}
-	return exitDone
-}
-
 // cmdProbe runs one check from here: for HEALTHCHECK in images that have no curl.
 func cmdProbe(c *cli) int {
 	def := &healthDef{Timeout: 5 * time.Second}
@@ -2502,21 +2490,6 @@ func (g *chart) legend(y int) {
 
 // --- completion ---
 
-func cmdCompletion(c *cli) int {
-	switch c.args[0] {
-	case "bash":
-		c.completeBash()
-	case "zsh":
-		fmt.Fprint(c.out, "#compdef zinit\nautoload -U +X bashcompinit && bashcompinit\n")
-		c.completeBash()
-	case "fish":
-		c.completeFish()
-	default:
-		return c.misuse("no completion for `%s`: bash, zsh or fish", c.args[0])
-	}
-	return exitDone
-}
-
 // visibleCommands are the rows that people are shown.
 func visibleCommands() (rows []*command) {
 	for _, cmd := range commands {
@@ -2547,7 +2520,7 @@ func (c *cli) completesTo(cmd *command, position int) string {
 	case "SIGNAL":
 		return strings.Join(commonSignals, " ")
 	case "COMMAND":
-		return strings.Join(c.commandNames(), " ")
+		return "command"
 	default:
 		if strings.Contains(word, "|") {
 			return strings.ReplaceAll(word, "|", " ")
@@ -2556,111 +2529,101 @@ func (c *cli) completesTo(cmd *command, position int) string {
 	}
 }
 
-//go:noinline
-func (c *cli) commandNames() []string {
-	var names []string
-	for _, cmd := range visibleCommands() {
-		names = append(append(names, cmd.name), cmd.aliases...)
+// The scripts know the commands; for all else they ask the program (cmdComplete), so that a word of a line has one meaning for all shells and the REPL.
+const (
+	bashCompletion = `_zinit() {
+  local zinit=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} word
+  command -v -- "$zinit" >/dev/null || zinit=PROGRAM
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 && $cur != -* ]]; then
+    COMPREPLY=($(compgen -W 'COMMANDS' -- "$cur"))
+    return
+  fi
+  while IFS= read -r word; do
+    if [[ $word == : ]]; then
+      compopt -o filenames 2>/dev/null
+      while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
+    else
+      COMPREPLY+=("${word%%$'\t'*}")
+    fi
+  done < <("$zinit" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -F _zinit zinit
+`
+	zshCompletion = `#compdef zinit
+_zinit() {
+  local zinit=${(Q)words[1]} tab=$'\t'
+  local -a all
+  (( $+commands[$zinit] )) || [[ -x $zinit ]] || zinit=PROGRAM
+  if (( CURRENT == 2 )) && [[ $words[CURRENT] != -* ]]; then
+    all=(
+COMMANDS    )
+  else
+    all=("${(@f)$("$zinit" __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+    [[ -n $all ]] || return 1
+    [[ $all[1] == : ]] && { _files; return }
+    all=(${${all//:/\\:}/$tab/:})
+  fi
+  _describe word all
+}
+[[ $funcstack[1] == _zinit ]] && _zinit "$@" || compdef _zinit zinit
+`
+	fishCompletion = `function __zinit_complete
+    set -l zinit (commandline -opc)[1]
+    command -q $zinit; or set zinit PROGRAM
+    $zinit __complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null | while read -l word
+        if test $word = :
+            __fish_complete_path (commandline -ct)
+        else
+            echo $word
+        end
+    end
+end
+complete -c zinit -f
+complete -c zinit -n 'not __fish_use_subcommand; or string match -q -- "-*" (commandline -ct)' -a '(__zinit_complete)'
+COMMANDS`
+)
+
+func cmdCompletion(c *cli) int {
+	script, row := "", ""
+	switch c.args[0] {
+	case "bash":
+		script, row = bashCompletion, "%[1]s "
+	case "zsh":
+		script, row = zshCompletion, "      %[3]s\n"
+	case "fish":
+		script, row = fishCompletion, "complete -c zinit -n __fish_use_subcommand -a %[1]s -d %[2]s\n"
+	default:
+		return c.misuse("no completion for `%s`: bash, zsh or fish", c.args[0])
 	}
-	return names
+	program, _ := os.Executable()
+	rows := ""
+	for _, cmd := range visibleCommands() {
+		rows += fmt.Sprintf(row, cmd.name, shellQuote(cmd.help), shellQuote(cmd.name+":"+cmd.help))
+	}
+	fmt.Fprint(c.out, strings.NewReplacer("PROGRAM", shellQuote(program), "COMMANDS", strings.TrimSuffix(rows, " ")).Replace(script))
+	return exitDone
 }
 
-//go:noinline
-func flagWords(flags []*commandFlag) string {
-	var words []string
-	for _, f := range flags {
-		words = append(words, "--"+f.name)
-	}
-	return strings.Join(words, " ")
-}
+// shellQuote quotes a text that has no ' for all shells.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", "’") + "'" }
 
-func (c *cli) completeBash() {
-	w := c.out
-	fmt.Fprint(w, `_zinit() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= words= files= i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    case ${COMP_WORDS[i]} in
-      --socket|--timeout) ((i++)) ;;
-      -*) ;;
-      *) cmd=${COMP_WORDS[i]}; break ;;
-    esac
-  done
-  case $cmd:$prev in
-`)
-	fmt.Fprint(w, "    *:--socket) files=1 ;;\n")
-	for _, cmd := range visibleCommands() {
-		for _, f := range cmd.flags {
-			if f.values != "" {
-				fmt.Fprintf(w, "    %s:--%s) words='%s' ;;\n", cmd.name, f.name, f.values)
-			}
-		}
+// cmdComplete prints what the last of its words can become, each with its help behind a tab; ":" stands for the names of files.
+func cmdComplete(c *cli) int {
+	if len(c.args) == 0 {
+		return exitUsage
 	}
-	fmt.Fprintf(w, "    *) case $cmd in\n      '') words='%s %s' ;;\n", strings.Join(c.commandNames(), " "), flagWords(globalFlags))
-	for _, cmd := range visibleCommands() {
-		names := strings.Join(append([]string{cmd.name}, cmd.aliases...), "|")
-		to, words := c.completesTo(cmd, 0), flagWords(append(append([]*commandFlag(nil), cmd.flags...), globalFlags...))
-		switch to {
-		case "service":
-			fmt.Fprintf(w, "      %s) words=\"%s $(zinit __names 2>/dev/null)\" ;;\n", names, words)
-		case "file":
-			fmt.Fprintf(w, "      %s) words='%s' files=1 ;;\n", names, words)
-		default:
-			fmt.Fprintf(w, "      %s) words='%s' ;;\n", names, strings.TrimSpace(to+" "+words))
-		}
+	last := len(c.args) - 1
+	words := slices.DeleteFunc(slices.Clone(c.args[:last]), func(w string) bool { return w == "=" }) // bash makes words of --flag=value
+	kind, lead, cur := c.completes(words, strings.TrimPrefix(c.args[last], "="))
+	if kind == "file" && lead == "" {
+		fmt.Fprintln(c.out, ":")
+		return exitDone
 	}
-	fmt.Fprint(w, `    esac ;;
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
-  [ -n "$files" ] && COMPREPLY+=($(compgen -f -- "$cur"))
-  return 0
-}
-complete -o filenames -F _zinit zinit
-`)
-}
-
-// fishQuote puts a text in single quotes of fish, where only \ and ' are special.
-func fishQuote(s string) string {
-	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
-}
-
-func (c *cli) completeFish() {
-	w := c.out
-	fmt.Fprint(w, "complete -c zinit -f\n")
-	line := func(when string, f *commandFlag) {
-		if f.help == "" {
-			return
-		}
-		fmt.Fprintf(w, "complete -c zinit%s -l %s -d %s", when, f.name, fishQuote(f.help))
-		if f.short != 0 {
-			fmt.Fprintf(w, " -s %c", f.short)
-		}
-		switch {
-		case f.values != "":
-			fmt.Fprintf(w, " -xa '%s'", f.values)
-		case f.arg != "":
-			fmt.Fprint(w, " -r -F")
-		}
-		fmt.Fprintln(w)
+	for _, w := range c.wordsOf(kind, cur) {
+		fmt.Fprintln(c.out, lead+w)
 	}
-	for _, f := range globalFlags {
-		line("", f)
-	}
-	for _, cmd := range visibleCommands() {
-		fmt.Fprintf(w, "complete -c zinit -n __fish_use_subcommand -a %s -d %s\n", cmd.name, fishQuote(cmd.help))
-		when := " -n '__fish_seen_subcommand_from " + strings.Join(append([]string{cmd.name}, cmd.aliases...), " ") + "'"
-		for _, f := range cmd.flags {
-			line(when, f)
-		}
-		switch to := c.completesTo(cmd, 0); to {
-		case "":
-		case "service":
-			fmt.Fprintf(w, "complete -c zinit%s -a '(zinit __names 2>/dev/null)'\n", when)
-		case "file":
-			fmt.Fprintf(w, "complete -c zinit%s -F\n", when)
-		default:
-			fmt.Fprintf(w, "complete -c zinit%s -a '%s'\n", when, to)
-		}
-	}
+	return exitDone
 }
 
 // flagNamed is the flag that a word is, or nil.
@@ -2673,38 +2636,56 @@ func flagNamed(word string, known []*commandFlag) *commandFlag {
 	return nil
 }
 
-// candidates are the words that may stand behind those of a command line and begin with cur.
-func (c *cli) candidates(words []string, cur string) []string {
+// completes says what a word behind others can be: its kind (see wordsOf), and what of cur is certain already.
+func (c *cli) completes(words []string, cur string) (kind, lead, rest string) {
 	known, position := globalFlags, 0
 	var cmd *command
 	for i := 0; i < len(words); i++ {
 		w := words[i]
-		if f := flagNamed(w, known); f != nil && f.arg != "" {
-			if i++; i == len(words) {
-				return c.wordsOf(f.completesTo(), cur)
+		name, value, joined := strings.Cut(w, "=")
+		if f := flagNamed(name, known); f != nil && f.arg != "" {
+			if !joined {
+				if i++; i == len(words) {
+					return f.completesTo(), "", cur
+				}
+				value = words[i]
+			}
+			if f.name == "socket" {
+				c.socket = value
 			}
 			continue
 		}
 		switch {
 		case w == "--":
-			return nil
+			return "file", "", cur
 		case len(w) > 1 && w[0] == '-':
 		case cmd == nil:
 			if cmd = c.find(w); cmd == nil {
-				return nil
+				return "", "", cur
 			}
 			known = cmd.known()
 		default:
 			position++
 		}
 	}
-	switch {
-	case strings.HasPrefix(cur, "-"):
-		return c.wordsOf(flagWords(known), cur)
-	case cmd == nil:
-		return c.wordsOf(strings.Join(c.commandNames(), " ")+" exit", cur)
+	if !strings.HasPrefix(cur, "-") {
+		if cmd == nil {
+			return "command", "", cur
+		}
+		return c.completesTo(cmd, position), "", cur
 	}
-	return c.wordsOf(c.completesTo(cmd, position), cur)
+	if name, value, ok := strings.Cut(cur, "="); ok {
+		if f := flagNamed(name, known); f != nil {
+			return f.completesTo(), name + "=", value
+		}
+		return "", "", cur
+	}
+	for _, f := range known {
+		if f.help != "" {
+			kind += "\n--" + f.name + "\t" + f.help
+		}
+	}
+	return kind, "", cur
 }
 
 // completesTo says what the value of a flag can be, as for the words of a command.
@@ -2718,9 +2699,14 @@ func (f *commandFlag) completesTo() string {
 	return f.values
 }
 
-// wordsOf are the words of a kind (see completesTo) that begin with cur.
+// wordsOf are the words of a kind that begin with cur: "service", "file", "command", or the words themselves, by lines with the help
+// of each behind a tab, or by spaces.
 func (c *cli) wordsOf(kind, cur string) (words []string) {
 	switch kind {
+	case "command":
+		for _, cmd := range visibleCommands() {
+			words = append(words, cmd.name+"\t"+cmd.help)
+		}
 	case "service":
 		c.timeout = 2 * time.Second
 		if _, err := c.dial(); err != nil {
@@ -2739,7 +2725,9 @@ func (c *cli) wordsOf(kind, cur string) (words []string) {
 			words = append(words, name)
 		}
 	default:
-		words = strings.Fields(kind)
+		if words = strings.Fields(kind); strings.Contains(kind, "\n") {
+			words = strings.Split(kind[1:], "\n")
+		}
 	}
 	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
 }
@@ -2936,6 +2924,20 @@ func readPlain(f io.Reader) (string, bool) {
 	return string(line), true
 }
 
+// candidates are the words that may stand behind those of a line and begin with cur.
+func (c *cli) candidates(words []string, cur string) (list []string) {
+	kind, lead, rest := c.completes(words, cur)
+	list = c.wordsOf(kind, rest)
+	for i, w := range list {
+		w, _, _ = strings.Cut(w, "\t")
+		list[i] = lead + w
+	}
+	if kind == "command" && strings.HasPrefix("exit", rest) {
+		list = append(list, "exit")
+	}
+	return list
+}
+
 // complete finishes the word before the cursor as far as that is certain, or shows what it can be.
 func (r *repl) complete(cols int) {
 	before := string(r.ed.text[:r.ed.at])
@@ -2944,8 +2946,7 @@ func (r *repl) complete(cols int) {
 	if err != nil || strings.ContainsAny(cur, `"'\`) {
 		return
 	}
-	c := &cli{socket: r.socket}
-	list := c.candidates(words, cur)
+	list := (&cli{socket: r.socket}).candidates(words, cur)
 	if len(list) == 0 {
 		return
 	}

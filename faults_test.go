@@ -5,13 +5,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,19 +36,6 @@ const (
 	waiting = "status = \"stop\"\n" // the test starts it
 	once    = "[lifecycle]\nrestart = \"never\"\n"
 )
-
-// dial is one raw connection to the server.
-func (s *server) dial() *testClient {
-	s.t.Helper()
-	conn, err := net.Dial("unix", s.socket)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	s.dialed = append(s.dialed, conn)
-	conn.SetDeadline(time.Now().Add(2 * patience))
-	return &testClient{conn, bufio.NewReader(conn), s.t}
-}
 
 // holdings is what a server has in its hands. Threads are not counted: the runtime keeps those that it once made.
 type holdings struct{ fds, goroutines, children, zombies, files int }

@@ -145,6 +145,19 @@ func (s *server) is(state string, names ...string) {
 	}
 }
 
+// dial is one raw connection to the server.
+func (s *server) dial() *testClient {
+	s.t.Helper()
+	conn, err := net.Dial("unix", s.socket)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	s.dialed = append(s.dialed, conn)
+	conn.SetDeadline(time.Now().Add(2 * patience))
+	return &testClient{conn, bufio.NewReader(conn), s.t}
+}
+
 // stop ends the server as its user does. What would only end by a timeout of more than patience fails the test.
 func (s *server) stop() {
 	s.t.Helper()

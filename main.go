@@ -508,7 +508,7 @@ var commandTable = [...]*command{
 	{name: "help", args: "[COMMAND]", group: "other", run: cmdHelp,
 		help: "this, a command, or `all` of them in a line each"},
 	{name: "version", group: "other", run: cmdVersion, help: "the version of this program"},
-	{name: "__names", server: true, run: cmdNames, help: "names of all services, for completion"},
+	{name: "__complete", raw: true, run: cmdComplete, help: "what a word can become, for completion"},
 }
 
 func cmdInit(c *cli) int { return initMain(c.args) }

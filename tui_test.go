@@ -780,6 +780,61 @@ func TestREPLNeedsNothing(t *testing.T) {
 	}
 }
 
+// TestCompletionInShells types the beginning of a line, Tab and Enter into each shell, and looks at what the shell then runs.
+func TestCompletionInShells(t *testing.T) {
+	s := startServer(t, map[string]string{"web": playing(waiting, "block"), "worker": playing(waiting, "block"), "db": playing(waiting, "block")})
+	ran := filepath.Join(s.dir, "ran")
+	script := "#!/bin/sh\ncase $1 in __complete | completion) exec " + zinitBinary(t) + ` "$@";; esac` + "\necho \"$@\" >>" + ran + "\n"
+	for name, text := range map[string]string{"bin/zinit": script, "a file.toml": ""} {
+		path := filepath.Join(s.dir, name)
+		if os.MkdirAll(filepath.Dir(path), 0o755) != nil || os.WriteFile(path, []byte(text), 0o755) != nil {
+			t.Fatal("cannot write " + path)
+		}
+	}
+	for shell, begin := range map[string][]string{
+		"bash": {"bash --norc --noprofile -i", ". <(zinit completion bash)"},
+		"zsh":  {"zsh -f -i", "autoload -Uz compinit; compinit -u -D; source <(zinit completion zsh)"},
+		"fish": {"fish --no-config -i", "zinit completion fish | source"},
+	} {
+		t.Run(shell, func(t *testing.T) {
+			needs(t, shell)
+			p := openTTY(t, 100, 24, []string{"PATH=" + s.dir + "/bin:" + os.Getenv("PATH"), "ZINIT_SOCKET=" + s.socket, "ZDOTDIR=" + s.dir, "XDG_RUNTIME_DIR=" + s.dir, "TMPDIR=" + s.dir, "LC_ALL=C.UTF-8"}, strings.Fields(begin[0])...)
+			enter := func(line string) {
+				t.Helper()
+				eventually(t, "the shell reads keys", func() bool {
+					mode, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+					return err == nil && mode.Lflag&unix.ICANON == 0
+				})
+				p.keys(line + "\r")
+			}
+			enter(begin[1] + "; zinit begun")
+			lines := 0
+			runs := func(want string) {
+				t.Helper()
+				got := []string(nil)
+				eventually(t, "the shell runs zinit", func() bool {
+					text, _ := os.ReadFile(ran)
+					got = strings.Split(string(text), "\n")
+					return len(got) > lines+1
+				})
+				if lines++; got[lines-1] != want {
+					t.Errorf("it ran %q, want %q", got[lines-1], want)
+				}
+			}
+			defer os.Remove(ran)
+			runs("begun")
+			for line, want := range map[string]string{
+				"is-r": "is-running", "--so": "--socket", "stop wo": "stop worker", "stop web d": "stop web db", "start --wait we": "start --wait web", "start web --w": "start web --wait",
+				"graph --format m": "graph --format mermaid", "graph --format=m": "graph --format=mermaid", "kill web HU": "kill web HUP", "create x --after d": "create x --after db",
+				"add " + s.dir + "/a": "add " + s.dir + "/a file.toml", "logs -f we": "logs -f web", "analyze pl": "analyze plot",
+			} {
+				enter("zinit " + line + "\t")
+				runs(want)
+			}
+		})
+	}
+}
+
 func TestCompletionOfLines(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.list": `["web","db","web-2"]`})
 	dir := t.TempDir()
