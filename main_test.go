@@ -128,8 +128,8 @@ var shortDirs atomic.Int64
 // atEnd is asked after all tests what they have left behind, beside processes, mounts and files.
 var atEnd []func() []string
 
-// enterBox is, where there are namespaces, what becomes PID 1 in new ones.
-var enterBox func(words []string)
+// Where there are namespaces: enterBox becomes PID 1 in new ones, enterPanics is a PID 1 with a defect.
+var enterBox, enterPanics func(words []string)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@child" {
@@ -140,7 +140,7 @@ func TestMain(m *testing.M) {
 		os.Exit(role(os.Args, os.Getpid()))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "@panics" {
-		panickingMain(os.Args[2:])
+		enterPanics(os.Args[2:])
 	}
 	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
 		enterBox(os.Args[2:])

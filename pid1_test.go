@@ -106,7 +106,7 @@ func privateDev() error {
 	return os.Remove(dir)
 }
 
-func init() { enterBox = enterMain }
+func init() { enterBox, enterPanics = enterMain, panickingMain }
 
 var actorOnce built
 
