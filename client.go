@@ -346,7 +346,7 @@ func (c *cli) names(words []string) ([]string, int) {
 		}
 	}
 	seen := map[string]bool{}
-	return slices.DeleteFunc(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
+	return without(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
 }
 
 // one says whether the words name exactly one service: then --json prints its result alone, else a list.
@@ -667,7 +667,7 @@ func detail(s *serviceStatusFull) string {
 	if s.ConfigChanged {
 		parts = append(parts, "changed file counts from the next start")
 	}
-	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
+	parts = without(parts, func(p string) bool { return p == "" })
 	return strings.Join(parts, "; ")
 }
 
@@ -2614,7 +2614,7 @@ func cmdComplete(c *cli) int {
 		return exitUsage
 	}
 	last := len(c.args) - 1
-	words := slices.DeleteFunc(slices.Clone(c.args[:last]), func(w string) bool { return w == "=" }) // bash makes words of --flag=value
+	words := without(slices.Clone(c.args[:last]), func(w string) bool { return w == "=" }) // bash makes words of --flag=value
 	kind, lead, cur := c.completes(words, strings.TrimPrefix(c.args[last], "="))
 	if kind == "file" && lead == "" {
 		fmt.Fprintln(c.out, ":")
@@ -2729,7 +2729,7 @@ func (c *cli) wordsOf(kind, cur string) (words []string) {
 			words = strings.Split(kind[1:], "\n")
 		}
 	}
-	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
+	return without(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
 }
 
 // --- repl ---

@@ -1384,12 +1384,12 @@ func (g *graph) park(u *unit, ev event) {
 }
 
 func (u *unit) drop(to *ticket) {
-	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool { return w.to == to })
+	u.waiters = without(u.waiters, func(w *waiter) bool { return w.to == to })
 }
 
 // wake answers the parked requests that the present state of a unit settles.
 func (g *graph) wake(u *unit) {
-	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool {
+	u.waiters = without(u.waiters, func(w *waiter) bool {
 		if !u.settles(w) {
 			return false
 		}
@@ -1419,7 +1419,7 @@ func (u *unit) settles(w *waiter) bool {
 
 // expire refuses the parked requests whose time has run out.
 func (g *graph) expire(u *unit) {
-	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool {
+	u.waiters = without(u.waiters, func(w *waiter) bool {
 		if !g.passed(w.due) {
 			return false
 		}
@@ -1612,7 +1612,7 @@ func wayRound(all map[string]*config, members map[string]bool, from string) []st
 			if m == from {
 				path := []string{n}
 				for path[0] != from {
-					path = slices.Insert(path, 0, before[path[0]])
+					path = append([]string{before[path[0]]}, path...)
 				}
 				return path
 			}
@@ -1788,7 +1788,7 @@ func (g *graph) remove(u *unit) {
 	}
 	u.waiters = nil
 	g.emit(effect{kind: effectForget, name: u.name, cfg: u.newest()})
-	g.bulk = slices.DeleteFunc(g.bulk, func(b *bulkWait) bool {
+	g.bulk = without(g.bulk, func(b *bulkWait) bool {
 		delete(b.left, u.name)
 		if len(b.left) > 0 {
 			return false
@@ -2034,7 +2034,7 @@ func (u *unit) adoptPlace(c *config, g *graph) {
 // accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
 // unit is loaded its present version stays; as the loaded graph has no cycle this ends.
 func (g *graph) accept(l loadResult, r *reloadResult) []*config {
-	accepted := slices.DeleteFunc(slices.Clone(l.configs), func(c *config) bool {
+	accepted := without(slices.Clone(l.configs), func(c *config) bool {
 		taken := g.main != "" && c.Service.Name == g.main
 		if taken {
 			r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: g.main + " is the name of the main program of this container; choose another one"})
@@ -2050,7 +2050,7 @@ func (g *graph) accept(l loadResult, r *reloadResult) []*config {
 		if len(bad) == 0 {
 			return accepted
 		}
-		left := slices.DeleteFunc(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name] != "" })
+		left := without(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name] != "" })
 		if len(left) == len(accepted) {
 			return accepted
 		}
@@ -2110,7 +2110,7 @@ func (g *graph) vanished(l loadResult, r *reloadResult) {
 		if !g.dirs[d] {
 			continue
 		}
-		r.Warnings = slices.DeleteFunc(r.Warnings, func(p problem) bool { return p.Path == d })
+		r.Warnings = without(r.Warnings, func(p problem) bool { return p.Path == d })
 		r.Errors = append(r.Errors, problem{Path: d, Message: "the directory is gone; what was loaded from it stays"})
 	}
 }

@@ -1007,7 +1007,7 @@ func (k *keeper) acknowledged(text string) {
 	for b := []byte(text); len(b) >= 8; b = b[8:] {
 		saved[binary.LittleEndian.Uint64(b)] = true
 	}
-	k.exits = slices.DeleteFunc(k.exits, func(e exitRecord) bool { return saved[e.seq] })
+	k.exits = without(k.exits, func(e exitRecord) bool { return saved[e.seq] })
 }
 
 // --- signals
@@ -1421,7 +1421,7 @@ func (k *keeper) held(memo int) []int {
 	for _, list := range k.store {
 		fds = append(fds, list...)
 	}
-	return slices.DeleteFunc(fds, func(fd int) bool { return fd < 0 })
+	return without(fds, func(fd int) bool { return fd < 0 })
 }
 
 // resumeMemo writes what the keeper holds into memory that survives its execve: lines of a word and numbers.

@@ -865,7 +865,7 @@ func (f *follower) close() {
 	h.emit.Lock()
 	defer h.emit.Unlock()
 	for _, a := range f.in {
-		a.followers = slices.DeleteFunc(a.followers, func(o *follower) bool { return o == f })
+		a.followers = without(a.followers, func(o *follower) bool { return o == f })
 	}
 	for name := range f.services {
 		if len(h.audiences[name].followers) == 0 {
@@ -988,7 +988,7 @@ func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
 func (h *logHub) freeze() {
 	h.syslogging.Lock()
 	h.mu.Lock()
-	h.frozen = slices.DeleteFunc(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
+	h.frozen = without(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
 	h.mu.Unlock()
 	for _, p := range h.frozen {
 		p.mu.Lock()
@@ -1763,7 +1763,7 @@ func (f *logFile) writeQueue(gen int, b []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.handled += uint64(len(b))
-	f.flushes = slices.DeleteFunc(f.flushes, func(w logFlush) bool {
+	f.flushes = without(f.flushes, func(w logFlush) bool {
 		if w.at > f.handled {
 			return false
 		}

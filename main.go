@@ -69,6 +69,18 @@ func panicked(what string, r any) {
 
 var afterPanic = func() { os.Exit(70) }
 
+// without is slices.DeleteFunc, made once for all slices of pointers; that is made anew for each.
+func without[E any](list []E, drop func(E) bool) []E {
+	kept := list[:0]
+	for _, e := range list {
+		if !drop(e) {
+			kept = append(kept, e)
+		}
+	}
+	clear(list[len(kept):])
+	return kept
+}
+
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
 // and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
 func background(what string, f func()) {
@@ -283,7 +295,7 @@ func clientSockets() []string {
 
 // keeperSockets lists where a server under the keeper makes its socket: the first place that it can write to.
 func keeperSockets() []string {
-	return slices.DeleteFunc(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
+	return without(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
 }
 
 // configDirs gives the services directories: those named, else of the environment, else the default. Under `zinit init` that is where an

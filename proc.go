@@ -583,7 +583,7 @@ func (t *procs) together(n int, f func()) {
 func (t *procs) look(most int) map[int][]kin {
 	pids := sysAllPids()
 	t.mu.Lock()
-	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil })
+	pids = without(pids, func(pid int) bool { return t.live[pid] != nil })
 	t.mu.Unlock()
 	if len(pids) > most {
 		return nil
@@ -662,7 +662,7 @@ func (t *procs) sweep(now time.Time) bool {
 	for _, p := range done {
 		p.told = true
 	}
-	t.pending = slices.DeleteFunc(t.pending, func(p *process) bool { return p.told })
+	t.pending = without(t.pending, func(p *process) bool { return p.told })
 	rest := len(t.pending) > 0
 	t.mu.Unlock()
 	for _, p := range done {
@@ -732,7 +732,7 @@ func (p *process) settleKin(l look) int {
 	p.kinMu.Lock()
 	defer p.kinMu.Unlock()
 	left := 0
-	p.kin = slices.DeleteFunc(p.kin, func(k kin) bool {
+	p.kin = without(p.kin, func(k kin) bool {
 		st, err := readStat(k.pid)
 		if err != nil || st.Start != k.start || st.dead() {
 			return true
@@ -819,7 +819,7 @@ func (t *procs) strays(batch []*process) map[*process][]int {
 		pids = sysAllPids()
 	}
 	t.mu.Lock()
-	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil || pid == t.root || pid == os.Getpid() })
+	pids = without(pids, func(pid int) bool { return t.live[pid] != nil || pid == t.root || pid == os.Getpid() })
 	t.mu.Unlock()
 	found := map[*process][]int{}
 	for chunk := range slices.Chunk(pids, strayReaders) {
@@ -1239,7 +1239,7 @@ var privateEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LIS
 
 // serverEnv is the server's own environment as services inherit it, computed once.
 var serverEnv = sync.OnceValue(func() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+	return without(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(privateEnv, name)
 	})
@@ -1622,7 +1622,7 @@ func removeForeign(pids []int, patience time.Duration) []int {
 			_ = sysKillOne(k, phase.sig)
 		}
 		for end := time.Now().Add(phase.limit); len(tree) > 0 && time.Now().Before(end); {
-			tree = slices.DeleteFunc(tree, func(k kin) bool {
+			tree = without(tree, func(k kin) bool {
 				st, err := readStat(k.pid)
 				return err != nil || st.Start != k.start || st.dead()
 			})

@@ -1923,7 +1923,7 @@ func (s *supervisor) findStarted(u *unit, known map[int]bool) (kin, bool) {
 		}
 		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
 	}
-	unreadable = slices.DeleteFunc(unreadable, func(k kin) bool { return !sysLeads(k.pid) })
+	unreadable = without(unreadable, func(k kin) bool { return !sysLeads(k.pid) })
 	if len(unreadable) == 1 {
 		return unreadable[0], true
 	}
@@ -2021,7 +2021,7 @@ func (s *supervisor) exited(list []exitRecord) {
 func (s *supervisor) claim(pid int) {
 	s.acks.mu.Lock()
 	defer s.acks.mu.Unlock()
-	s.acks.held = slices.DeleteFunc(s.acks.held, func(e exitRecord) bool {
+	s.acks.held = without(s.acks.held, func(e exitRecord) bool {
 		if e.pid == pid {
 			s.acks.byPID[pid] = e.seq
 		}

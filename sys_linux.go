@@ -240,10 +240,24 @@ func sysListenSyslog(path string) (int, error) {
 	return fd, nil
 }
 
+// sysRecvMessage is recvmsg(2) without the sender's address: to read that would bring in every kind of address of the kernel.
+func sysRecvMessage(fd int, data, oob []byte, flags int) (n, oobn int, err error) {
+	part := unix.Iovec{Base: &data[0]}
+	part.SetLen(len(data))
+	message := unix.Msghdr{Iov: &part, Control: unsafe.SliceData(oob)}
+	message.SetIovlen(1)
+	message.SetControllen(len(oob))
+	got, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), uintptr(flags))
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	return int(got), int(message.Controllen), nil
+}
+
 // sysPeekMessage copies the next datagram, which stays, and says how long it is and which process sent it (0: one that we cannot see).
 func sysPeekMessage(fd int, buf []byte) (n, pid int, err error) {
 	var oob [64]byte
-	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
+	n, oobn, err := sysRecvMessage(fd, buf, oob[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -259,7 +273,7 @@ func sysPeekMessage(fd int, buf []byte) (n, pid int, err error) {
 }
 
 // sysDropMessage takes the next datagram away.
-func sysDropMessage(fd int) { _, _, _ = unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT) }
+func sysDropMessage(fd int) { _, _, _ = sysRecvMessage(fd, make([]byte, 1), nil, unix.MSG_DONTWAIT) }
 
 func closeFDs(fds []int) {
 	for _, fd := range fds {
@@ -989,7 +1003,7 @@ func sysSendPacket(fd int, data []byte, fds []int) error {
 
 func sysRecvPacket(fd int, buf []byte) (int, []int, error) {
 	var oob [256]byte
-	n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob[:], unix.MSG_CMSG_CLOEXEC)
+	n, oobn, err := sysRecvMessage(fd, buf, oob[:], unix.MSG_CMSG_CLOEXEC)
 	if err != nil || oobn == 0 {
 		return n, nil, err
 	}
