@@ -1889,20 +1889,15 @@ func cmdEdit(c *cli) int {
 // runEditor runs $VISUAL or $EDITOR (else vi) on a file and waits for its end. Like git it leaves the words of the variable to the shell.
 func runEditor(file string) error {
 	editor := firstSet(os.Getenv("VISUAL"), os.Getenv("EDITOR"), "vi")
-	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", editor + ` "$1"`, "sh", file},
-		&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, os.Interrupt) // Ctrl-C is the editor's
+	failure, err := sysForeground("/bin/sh", []string{"sh", "-c", editor + ` "$1"`, "sh", file})
+	signal.Stop(ch)
 	if err != nil {
 		return newError("cannot run the editor %s: %w", editor, err)
 	}
-	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, os.Interrupt) // Ctrl-C is the editor's
-	state, err := p.Wait()
-	signal.Stop(ch)
-	if err != nil {
-		return err
-	}
-	if !state.Success() {
-		return newError("the editor %s ended with %s; nothing is changed", editor, state)
+	if failure != "" {
+		return newError("the editor %s ended with %s; nothing is changed", editor, failure)
 	}
 	return nil
 }

@@ -382,3 +382,22 @@ func terminalSignals(ch chan os.Signal) { signal.Notify(ch, unix.SIGWINCH, unix.
 
 // suspend stops our process group as Ctrl-Z does, until somebody continues it. The system does not where nobody could.
 func suspend() { _ = unix.Kill(0, unix.SIGTSTP) }
+
+// sysForeground runs a program on our terminal until it ends, and says how it failed, if so.
+func sysForeground(path string, argv []string) (failure string, err error) {
+	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	if err != nil {
+		return "", &os.PathError{Op: "fork/exec", Path: path, Err: err}
+	}
+	var status syscall.WaitStatus
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		_, err = syscall.Wait4(pid, &status, 0, nil)
+	}
+	switch {
+	case status.Signaled():
+		failure = "signal: " + status.Signal().String()
+	case status != 0:
+		failure = "exit status " + strconv.Itoa(status.ExitStatus())
+	}
+	return failure, err
+}

@@ -337,3 +337,5 @@ func sysListenSyslog(string) (int, error) { return -1, errNotSupported }
 func sysKeepMask() {}
 
 func sysUnread(int) bool { return false }
+
+func sysForeground(string, []string) (string, error) { return "", errNotSupported }
