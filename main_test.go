@@ -44,11 +44,12 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	within(t, patience, what, cond)
 }
 
-// within is eventually with another limit: a longer one.
+// within is eventually with a longer limit.
 func within(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
+	limit = max(limit, patience)
 	for end := time.Now().Add(limit); time.Now().Before(end); <-tick.C {
 		if cond() {
 			return

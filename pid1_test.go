@@ -800,7 +800,7 @@ func TestSyslog(t *testing.T) {
 	}, boxOptions{}).up()
 	for name, want := range map[string][]string{"main": {"main[7]:here"}, "child": {"child:here"}, "away": {"away:here"}, "odd": {"<999999>what", "1-5424", "", "no-time"}} {
 		var got []string
-		within(t, 10*time.Second, name+" has its messages", func() bool {
+		eventually(t, name+" has its messages", func() bool {
 			got = nil
 			for _, l := range b.loggedLines(name) {
 				if l.Stream == "syslog" {
@@ -814,7 +814,7 @@ func TestSyslog(t *testing.T) {
 		}
 	}
 	b.says("\nchild | child:here\n")
-	within(t, 10*time.Second, "the file has it", func() bool {
+	eventually(t, "the file has it", func() bool {
 		text, _ := os.ReadFile(dir + "/main.log")
 		return strings.Contains(string(text), "Z syslog main[7]:here\n")
 	})
@@ -824,7 +824,7 @@ func TestSyslog(t *testing.T) {
 	if out, err := stranger.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	within(t, 10*time.Second, "syslog has it", func() bool {
+	eventually(t, "syslog has it", func() bool {
 		all := b.loggedLines("syslog")
 		return len(all) == 1 && all[0].Text == "stranger:here" && all[0].Stream == "syslog"
 	})
@@ -854,7 +854,7 @@ func TestSyslogSurvives(t *testing.T) {
 	}
 	b.up()
 	var got []string
-	within(t, 10*time.Second, "the last message is in the file", func() bool {
+	eventually(t, "the last message is in the file", func() bool {
 		got = lines(dir + "/log")
 		return len(got) > 0 && got[len(got)-1] == "3000"
 	})
@@ -1239,8 +1239,8 @@ func TestUpgradeLosesNoSignal(t *testing.T) {
 			}
 		}
 		b.signal(sigUsr1)
-		within(t, 10*time.Second, fmt.Sprintf("SIGUSR1 number %d is obeyed", i), func() bool { return strings.Count(b.output(), "replacing the server") > i })
-		within(t, 10*time.Second, "PID 1 has gone over", func() bool { return strings.Count(b.output(), "is version "+version+" now") > text })
+		eventually(t, fmt.Sprintf("SIGUSR1 number %d is obeyed", i), func() bool { return strings.Count(b.output(), "replacing the server") > i })
+		eventually(t, "PID 1 has gone over", func() bool { return strings.Count(b.output(), "is version "+version+" now") > text })
 		b.up()
 	}
 	t.Logf("%d of 20 came when PID 1 caught none", deaf)
