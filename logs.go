@@ -931,6 +931,7 @@ type logPipe struct {
 	fd         int // -1: closed
 	stream     uint8
 	lent       bool  // to the worker of a raw file, or to nobody: frozen
+	unwatched  bool  // the loop does not know of it yet
 	lentBefore bool  // while frozen
 	grown      bool  // its capacity was raised
 	full       uint8 // big batches in a row
@@ -945,12 +946,14 @@ type logPipe struct {
 type logPipes struct {
 	Out, Err int // -1: closed
 	out, err *logPipe
+	uid, gid int // whose the pipes are; -1: ours
+	fifos    bool
 }
 
 // pipes makes the stdout and stderr of one run of a service. The pipes belong to uid and gid (-1: leave), so that a service of another user
-// may open /dev/stdout again. After the start the caller closes the write ends, after the end (or a failed start) it drains.
+// may open /dev/stdout again. The caller opens the write ends for the start and closes them after it; after the end (or a failed start) it drains.
 func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
-	lp := &logPipes{Out: -1, Err: -1}
+	lp := &logPipes{Out: -1, Err: -1, uid: uid, gid: gid, fifos: h.fifos != ""}
 	for _, end := range []struct {
 		stream uint8
 		write  *int
@@ -960,6 +963,9 @@ func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
 		if err == nil {
 			*end.write = w
 			*end.pipe, err = h.register(name, end.stream, r, nil)
+		}
+		if err == nil && !lp.fifos {
+			err = (*end.pipe).watch()
 		}
 		if err != nil {
 			lp.closeWriteEnds()
@@ -975,7 +981,23 @@ func (h *logHub) newPipe(name, stream string, uid, gid int) (r, w int, err error
 	if h.fifos == "" {
 		return logNewPipe(uid, gid)
 	}
-	return sysNewFifo(fifoPath(h.fifos, name, stream), uid, gid)
+	r, err = sysNewFifo(fifoPath(h.fifos, name, stream))
+	return r, -1, err
+}
+
+// openWriteEnds opens what pipes with names leave for whoever forks: descriptors count in the table of the thread that opens them.
+func (lp *logPipes) openWriteEnds() (err error) {
+	if !lp.fifos {
+		return nil
+	}
+	dir, name := lp.out.hub.fifos, lp.out.svc.name
+	if lp.Out, err = sysFifoWriteEnd(fifoPath(dir, name, streamNames[0]), lp.uid, lp.gid); err == nil {
+		lp.Err, err = sysFifoWriteEnd(fifoPath(dir, name, streamNames[1]), lp.uid, lp.gid)
+	}
+	if err != nil {
+		lp.closeWriteEnds()
+	}
+	return err
 }
 
 // fifoPath names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
@@ -1025,9 +1047,9 @@ func (lp *logPipes) closeWriteEnds() {
 	}
 }
 
-// register takes over fd, a non-blocking read end, as a stream of a service; on an error it closes it.
+// register takes over fd, a non-blocking read end, as a stream of a service; on an error it closes it. What comes is read from watch on.
 func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*logPipe, error) {
-	p := &logPipe{hub: h, svc: h.service(name), fd: fd, stream: stream, partial: partial}
+	p := &logPipe{hub: h, svc: h.service(name), fd: fd, stream: stream, partial: partial, unwatched: true}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.poller == nil {
@@ -1043,12 +1065,30 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*l
 		h.pipesBy = append(h.pipesBy, make([]*logPipe, fd+64-len(h.pipesBy))...)
 	}
 	h.pipesBy[fd] = p
-	if err := h.poller.watch(fd); err != nil {
-		h.pipesBy[fd] = nil
-		logClose(fd)
-		return nil, err
-	}
 	return p, nil
+}
+
+// watch has the loop read the pipe; a pipe that it cannot read is ended.
+func (p *logPipe) watch() (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.unwatched || p.fd < 0 {
+		return nil
+	}
+	p.unwatched = false
+	if err = p.hub.poller.watch(p.fd); err != nil {
+		p.finish()
+	}
+	return err
+}
+
+// watch has the loop read both pipes. For FIFOs that is best when they have their writer: its coming would wake the loop for nothing.
+func (lp *logPipes) watch() {
+	for _, p := range []*logPipe{lp.out, lp.err} {
+		if err := p.watch(); err != nil {
+			logf(logError, "%s: what it prints is lost: %v", p.svc.name, err)
+		}
+	}
 }
 
 // logEnd is the read end of a stream, for a process that holds it while servers come and go, with the beginning of a line that was read already.
@@ -1086,6 +1126,9 @@ func (h *logHub) adopt(name string, ends []logEnd) (*logPipes, error) {
 			return lp, err
 		}
 		p, err := h.register(name, streamNumber(end.Stream), end.FD, end.Partial)
+		if err == nil {
+			err = p.watch()
+		}
 		if err != nil {
 			return lp, err
 		}
@@ -1128,7 +1171,7 @@ func (h *logHub) ready(fd int, sc *scratch) (more bool) {
 // lend takes the pipe from the loop and gives it to the worker of f. The caller holds the pipe's lock.
 func (p *logPipe) lend(f *logFile) {
 	p.hub.poller.ignore(p.fd)
-	p.lent = true
+	p.lent, p.unwatched = true, false
 	f.lend(p)
 }
 

@@ -1097,11 +1097,9 @@ type spec struct {
 	here                  bool   // the descriptors are those of the calling thread, which is that of a forkRoom
 }
 
-// forkRoom is a thread with a table of descriptors of its own, in which a fork is quick however many the rest of us has.
+// forkRoom is a thread with a table of descriptors of its own, in which a fork is quick however many the rest of us has. It does one thing at a time.
 type forkRoom struct {
-	do   func(func())          // has something done there, some time; never waits where one thing is done at a time
-	give func(fds []int) error // sends copies of descriptors there
-	take func() []int          // there: receives them, in the order in which they were given
+	todo chan func()
 }
 
 // files are the descriptors 0 to 2 of the child.

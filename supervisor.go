@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -197,6 +198,7 @@ func (s *supervisor) run(quit <-chan struct{}) {
 		case <-quit:
 			return
 		}
+		runtime.Gosched() // whoever is about to submit more goes first: one turn for a hundred ends is cheaper than a hundred turns
 		now := time.Now()
 		next := s.turn(now)
 		if took := time.Since(now); took > slowTurn {
@@ -834,9 +836,9 @@ type spawnJob struct {
 	invocation string
 	phase      int // under spawner.mu: jobWaiting … jobOver
 	limit      *time.Timer
-	sp         *spec     // from jobReady on
-	pipes      *logPipes // from jobReady on
-	room       *forkRoom // not nil: its pipes were given there
+	sp         *spec       // from jobReady on
+	pipes      *logPipes   // from jobReady on
+	rooms      []*forkRoom // where it is to be forked; none: here
 }
 
 const (
@@ -855,7 +857,8 @@ type spawner struct {
 	mu      mutex
 	jobs    []*spawnJob
 	ready   []*spawnJob
-	forking bool                 // somebody forks what is ready
+	forking int                  // how many fork what is ready
+	inRoom  map[*forkRoom]bool   // … and in which rooms
 	looking map[string]*spawnJob // by unit: whose file is being read
 	byGen   map[uint64]*spawnJob
 	workers int
@@ -867,13 +870,13 @@ type spawner struct {
 const (
 	fewWorkers = 2
 	maxLookers = 64
-	maxReady   = 16               // more would only hold descriptors; a quarter of it is left when workers are called again
+	maxReady   = 64               // more would only hold descriptors; a quarter of it is left when workers are called again
 	lookLimit  = 30 * time.Second // for a program that does not answer, where start_timeout_ms sets no other
 	growAfter  = 50 * time.Millisecond
 )
 
 func newSpawner(s *supervisor) *spawner {
-	return &spawner{s: s, looking: map[string]*spawnJob{}, byGen: map[uint64]*spawnJob{}}
+	return &spawner{s: s, looking: map[string]*spawnJob{}, byGen: map[uint64]*spawnJob{}, inRoom: map[*forkRoom]bool{}}
 }
 
 func (p *spawner) add(j *spawnJob) {
@@ -890,7 +893,7 @@ func (p *spawner) add(j *spawnJob) {
 
 // hire adds a worker when there is more to prepare than the workers there are, up to most.
 func (p *spawner) hire(most int) {
-	if len(p.ready) > maxReady/4 && p.forking {
+	if len(p.ready) > maxReady/4 && p.forking > 0 {
 		return // who forks calls again
 	}
 	if p.workers < most && p.workers-p.busy < len(p.jobs) {
@@ -921,7 +924,7 @@ func (p *spawner) worker() {
 	defer p.mu.Unlock()
 	for {
 		switch {
-		case len(p.ready) > 0 && !p.forking:
+		case len(p.ready) > 0 && p.forking == 0 && p.ready[0].rooms == nil:
 			p.busy++
 			p.forkReady(nil)
 			p.busy--
@@ -944,8 +947,9 @@ func (p *spawner) prepareNext() {
 	j.phase = jobLooking
 	p.looking[j.name] = j
 	p.busy++
+	waiting := len(p.jobs)
 	p.mu.Unlock()
-	ready := p.prepare(j)
+	ready := p.prepare(j, waiting)
 	p.mu.Lock()
 	p.busy--
 	p.moves++
@@ -954,52 +958,58 @@ func (p *spawner) prepareNext() {
 	}
 	if ready {
 		p.ready = append(p.ready, j)
+		p.useRooms()
 		return
 	}
 	delete(p.byGen, j.gen)
 }
 
-// forkReady takes what is ready through the second stage, under mu, which it gives up meanwhile: in a room, or with nil outside.
-// Pipes are where they were given, so whoever cannot reach those of the next job hands the work over.
-func (p *spawner) forkReady(room *forkRoom) {
-	p.forking = true
-	var started []*life
-	for len(p.ready) > 0 {
-		j := p.ready[0]
-		if j.room != room {
-			next := func() {
+// useRooms has what is ready forked in the rooms that it is for, under mu.
+func (p *spawner) useRooms() {
+	if len(p.ready) == 0 || p.forking > len(p.inRoom) {
+		return
+	}
+	for _, room := range p.ready[0].rooms {
+		if !p.inRoom[room] && len(p.inRoom) < len(p.ready) {
+			p.inRoom[room] = true
+			room.todo <- func() {
 				p.mu.Lock()
-				p.forkReady(j.room)
+				p.forkReady(room)
+				delete(p.inRoom, room)
 				p.mu.Unlock()
 			}
-			p.s.started(started)
-			if j.room != nil {
-				j.room.do(next)
-			} else {
-				background("fork", next)
-			}
-			return
 		}
+	}
+}
+
+// forkReady takes what is ready through the second stage, under mu, which it gives up meanwhile: in a room, or with nil outside.
+// It ends where the next job is for the other place.
+func (p *spawner) forkReady(room *forkRoom) {
+	p.forking++
+	var started []*life
+	for len(p.ready) > 0 && (p.ready[0].rooms == nil) == (room == nil) {
+		j := p.ready[0]
 		p.ready = p.ready[1:]
 		p.hire(fewWorkers)
 		p.mu.Unlock()
 		if l := p.fork(j); l != nil {
 			started = append(started, l)
 		}
-		if room == nil || len(started) == maxReady/2 {
-			started = p.s.started(started)
+		if room == nil || len(started) == maxReady/4 {
+			started = p.s.started(started, room)
 		}
 		p.mu.Lock()
 		delete(p.byGen, j.gen)
-		if len(p.ready) == 0 {
-			started = p.s.started(started)
-		}
 	}
-	p.forking = false
+	p.s.started(started, room)
+	if p.forking--; len(p.ready) > 0 && p.forking == 0 {
+		p.useRooms()
+		p.hire(fewWorkers)
+	}
 }
 
 // started tells the graph of new processes. Where starts follow upon each other in a room, several are one turn for it.
-func (s *supervisor) started(lives []*life) []*life {
+func (s *supervisor) started(lives []*life, room *forkRoom) []*life {
 	if len(lives) == 0 {
 		return nil
 	}
@@ -1011,6 +1021,16 @@ func (s *supervisor) started(lives []*life) []*life {
 	for _, l := range lives {
 		close(l.told)
 	}
+	watch := func() {
+		for _, l := range lives {
+			l.pipes.watch()
+		}
+	}
+	if room != nil { // its descriptors are not those of the pipes
+		background("log pipes", watch)
+		return nil
+	}
+	watch()
 	return lives[:0]
 }
 
@@ -1018,7 +1038,7 @@ func (s *supervisor) started(lives []*life) []*life {
 func (p *spawner) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.busy == 0 && len(p.jobs) == 0 && len(p.ready) == 0 && !p.forking
+	return p.busy == 0 && len(p.jobs) == 0 && len(p.ready) == 0 && p.forking == 0
 }
 
 func doesNotAnswer(j *spawnJob) string {
@@ -1034,7 +1054,7 @@ func doesNotAnswer(j *spawnJob) string {
 }
 
 // prepare looks at the program and makes the pipes: all that can be done before the fork. False: there will be none, and the graph was told.
-func (p *spawner) prepare(j *spawnJob) bool {
+func (p *spawner) prepare(j *spawnJob, waiting int) bool {
 	limit := lookLimit
 	if t := j.cfg.Lifecycle.StartTimeout; t > 0 && t < limit {
 		limit = t
@@ -1059,12 +1079,9 @@ func (p *spawner) prepare(j *spawnJob) bool {
 		return false
 	}
 	j.sp, j.pipes = sp, pipes
-	sp.Stdout, sp.Stderr = pipes.Out, pipes.Err
-	if p.s.keeper == nil {
-		if room := sysForkRoom(max(pipes.Out, pipes.Err)); room != nil && room.give([]int{pipes.Out, pipes.Err}) == nil {
-			j.room = room
-			pipes.closeWriteEnds()
-		}
+	if pipes.fifos {
+		j.rooms = sysForkRooms(waiting, pipes.err.fd)
+		sp.here = j.rooms != nil
 	}
 	return true
 }
@@ -1081,20 +1098,21 @@ func (p *spawner) leave(j *spawnJob, phase int) bool {
 }
 
 // fork has the kernel execute a job that is ready. Without a life nothing was started, and the graph is told why. In a room it touches no
-// descriptor but those given.
+// descriptor but those that it opens.
 func (p *spawner) fork(j *spawnJob) *life {
 	s := p.s
-	if j.room != nil {
-		given := j.room.take()
-		defer closeAll(given)
-		if len(given) == 2 {
-			j.sp.Stdout, j.sp.Stderr, j.sp.here = given[0], given[1], true
-		}
-	}
 	if !p.leave(j, jobForking) {
 		background("spawn", func() { p.abandon(j) })
 		return nil
 	}
+	if err := j.pipes.openWriteEnds(); err != nil {
+		background("spawn", func() {
+			p.abandon(j)
+			p.fail(j, "cannot open the pipes for its output: "+err.Error())
+		})
+		return nil
+	}
+	j.sp.Stdout, j.sp.Stderr = j.pipes.Out, j.pipes.Err
 	key := logKey(j.name, j.gen)
 	if s.keeper != nil {
 		// Before the process: were we killed in between, its pipes would have no reader and it would die of that. And one after the
@@ -1105,15 +1123,13 @@ func (p *spawner) fork(j *spawnJob) *life {
 	proc, err := s.procs.start(j.sp, j.name, j.invocation, func(e exit) {
 		background("end of a service", func() { s.gone(l, e) })
 	})
+	j.pipes.closeWriteEnds()
 	if err != nil {
 		background("spawn", func() {
 			p.abandon(j)
 			p.failed(j, err)
 		})
 		return nil
-	}
-	if j.room == nil {
-		j.pipes.closeWriteEnds()
 	}
 	l.proc = proc
 	if s.keeper != nil {
@@ -1128,7 +1144,9 @@ func (p *spawner) fork(j *spawnJob) *life {
 
 // abandon gives up the pipes of a start that became no process.
 func (p *spawner) abandon(j *spawnJob) {
-	j.pipes.closeWriteEnds()
+	if j.rooms == nil {
+		j.pipes.closeWriteEnds()
+	}
 	j.pipes.drain()
 	p.s.release(j.name, j.gen)
 }

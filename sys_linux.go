@@ -438,32 +438,33 @@ func sysExecHolding(path string, argv, env []string) (err error) {
 // table is its own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
 const crowded = 100
 
-// forkThread is such a thread. Descriptors go to it through a pair of sockets, in the order in which they are needed.
+// forkThread is such a thread.
 type forkThread struct {
+	forkRoom
 	mu        mutex // of fork
-	main, own int   // its ends: in the table of all other threads, and in its own
-	todo      chan func()
+	main, own int   // ends of a pair of sockets: in the table of all other threads, and in its own
 }
 
-// forkForOne serves those who wait for one fork, sysForkRoom those who have many.
+// forkForOne serves those who wait for one fork, forkForMany those who have many.
 var (
 	forkForOne  = sync.OnceValue(newForkThread)
-	forkForMany = sync.OnceValue(func() *forkRoom {
-		t := newForkThread()
-		if t == nil {
-			return nil
+	forkForMany = sync.OnceValue(func() (rooms []*forkRoom) {
+		for range 2 {
+			if t := newForkThread(); t != nil {
+				rooms = append(rooms, &t.forkRoom)
+			}
 		}
-		return &forkRoom{
-			do:   func(f func()) { t.todo <- f },
-			give: func(fds []int) error { return sysSendPacket(t.main, []byte{0}, fds) },
-			take: t.take,
+		if len(rooms) > 0 { // a thread that waits for an exec holds its P, and leaves its processor to others
+			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(rooms) - 1)
 		}
+		return rooms
 	})
 )
 
-// sysForkRoom is where to fork when there are descriptors as high as this one; nil: here.
-func sysForkRoom(fd int) *forkRoom {
-	if fd < crowded {
+// sysForkRooms is where to fork when this many starts wait, or there are descriptors as high as this one; none: here.
+func sysForkRooms(waiting, fd int) []*forkRoom {
+	const many = 16
+	if waiting < many && fd < crowded {
 		return nil
 	}
 	return forkForMany()
@@ -472,7 +473,7 @@ func sysForkRoom(fd int) *forkRoom {
 // newForkThread starts the thread. It is nil where the kernel or a sandbox refuses.
 func newForkThread() *forkThread {
 	nullFile() // all tables have it under one number
-	t := &forkThread{todo: make(chan func(), 1)}
+	t := &forkThread{forkRoom: forkRoom{make(chan func(), 1)}}
 	ready := make(chan error, 1)
 	background("fork", func() { t.run(ready) })
 	if <-ready != nil {
@@ -504,6 +505,12 @@ func (t *forkThread) run(ready chan error) {
 		return
 	}
 	t.forget()
+	// What a fork waits for most is a processor after the exec. Its children do not inherit this (sched(7), SCHED_RESET_ON_FORK).
+	first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Runtime: 100000, Nice: -10}
+	if unix.SchedSetAttr(0, &first, 0) != nil {
+		first.Nice = 0
+		_ = unix.SchedSetAttr(0, &first, 0)
+	}
 	ready <- nil
 	for f := range t.todo {
 		f()
@@ -523,13 +530,6 @@ func (t *forkThread) forget() {
 	}
 }
 
-// take receives, on the thread, what was given next.
-func (t *forkThread) take() []int {
-	var buf [1]byte
-	_, fds, _ := sysRecvPacket(t.own, buf[:])
-	return fds
-}
-
 // fork has the thread do one job; not done: it could not, and nothing has happened.
 func (t *forkThread) fork(sp spec, sibling bool) (pid, pidfd int, err error, done bool) {
 	t.mu.Lock()
@@ -543,7 +543,8 @@ func (t *forkThread) fork(sp spec, sibling bool) (pid, pidfd int, err error, don
 	}
 	ended := make(chan struct{})
 	t.todo <- func() {
-		fds := t.take()
+		var buf [1]byte
+		_, fds, _ := sysRecvPacket(t.own, buf[:])
 		if pidfd = -1; len(fds) == 3 {
 			sp.Stdin, sp.Stdout, sp.Stderr = fds[0], fds[1], fds[2]
 			done = true
@@ -1250,26 +1251,26 @@ func sysBootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// sysNewFifo makes a FIFO at path, where there is none, and opens both ends. The write end is open for reading too, so that its owner never gets SIGPIPE
-// while no server reads (fifo(7)); uid and gid (-1: leave) own it.
-func sysNewFifo(path string, uid, gid int) (r, w int, err error) {
+// sysNewFifo makes a FIFO at path, where there is none, and opens its read end.
+func sysNewFifo(path string) (r int, err error) {
 	if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST {
-		return -1, -1, os.NewSyscallError("mkfifo", err)
+		return -1, os.NewSyscallError("mkfifo", err)
 	}
-	if r, err = sysOpenFifo(path); err != nil {
-		return -1, -1, err
+	r, err = sysOpenFifo(path)
+	return r, os.NewSyscallError("open of a log pipe", err)
+}
+
+// sysFifoWriteEnd opens the other end. It is open for reading too, so that its owner never gets SIGPIPE
+// while no server reads (fifo(7)); uid and gid (-1: leave) own it.
+func sysFifoWriteEnd(path string, uid, gid int) (w int, err error) {
+	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
+		return -1, os.NewSyscallError("open of a log pipe", err)
 	}
-	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
-		err = logGive(w, uid, gid)
+	if err = logGive(w, uid, gid); err != nil {
+		unix.Close(w)
+		return -1, err
 	}
-	if err != nil {
-		unix.Close(r)
-		if w >= 0 {
-			unix.Close(w)
-		}
-		return -1, -1, os.NewSyscallError("open of a log pipe", err)
-	}
-	return r, w, nil
+	return w, nil
 }
 
 // sysMemoryName is a path on a file system in memory that goes with an open file and no other, in whatever namespace; "" where there is none.

@@ -204,7 +204,7 @@ func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
 
 func sysMakeRoom(int) {}
 
-func sysForkRoom(int) *forkRoom { return nil }
+func sysForkRooms(int, int) []*forkRoom { return nil }
 
 // sysFork executes sp in a new session; sibling is for Linux.
 func sysFork(sp *spec, _ bool) (pid, pidfd int, err error) {
@@ -491,7 +491,9 @@ func sysMemoryName(int) string { return "" }
 
 func sysOwnDir(string) bool { return false }
 
-func sysNewFifo(string, int, int) (int, int, error) { return -1, -1, errNotSupported }
+func sysNewFifo(string) (int, error) { return -1, errNotSupported }
+
+func sysFifoWriteEnd(string, int, int) (int, error) { return -1, errNotSupported }
 
 func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
 

@@ -128,7 +128,7 @@ func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
 
 func sysMakeRoom(int) {}
 
-func sysForkRoom(int) *forkRoom { return nil }
+func sysForkRooms(int, int) []*forkRoom { return nil }
 
 func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
 
@@ -275,7 +275,9 @@ func sysMemoryName(int) string { return "" }
 
 func sysOwnDir(string) bool { return false }
 
-func sysNewFifo(string, int, int) (int, int, error) { return -1, -1, errNotSupported }
+func sysNewFifo(string) (int, error) { return -1, errNotSupported }
+
+func sysFifoWriteEnd(string, int, int) (int, error) { return -1, errNotSupported }
 
 func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
 
