@@ -1967,6 +1967,32 @@ func printProblems(w io.Writer, errs, warnings []problem) {
 	}
 }
 
+// cmdXinet passes on what the server says about its proxies.
+func cmdXinet(c *cli) int {
+	method, p := "xinet."+c.args[0], params{}
+	name := firstSet(c.args[1:]...)
+	switch what := c.args[0]; {
+	case what == "list" && name == "":
+	case what == "status" && name == "":
+		method += "_all"
+	case what == "status" || what == "delete" && name != "":
+		p["name"] = name
+	case what == "create" && name != "":
+		conf, code := readConfig(name)
+		if code != exitDone {
+			return code
+		}
+		p["config"] = conf.value()
+	default:
+		return c.misuse("one of: xinet list, xinet status [NAME], xinet create FILE, xinet delete NAME")
+	}
+	raw, err := c.call(method, p, nil)
+	if err != nil {
+		return c.fail("", err)
+	}
+	return c.printRaw(raw)
+}
+
 // cmdCheck reads files and directories as the server would, and looks at the graph that they make together.
 func cmdCheck(c *cli) int {
 	result := struct {

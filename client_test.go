@@ -260,7 +260,7 @@ func TestExitCodes(t *testing.T) {
 		{"wait web", exitDone}, {"wait db", exitNotRunning}, {"wait slow --timeout 50", exitRefused},
 		{"start nope*", exitNoService}, {"ping", exitNoServer}, {"shutdown", exitDone},
 		{"probe nonsense", exitUsage}, {"probe unix:/nonexistent/socket", exitNotRunning}, {"version", exitDone}, {"help", exitDone},
-		{"help lst", exitUsage}, {"start --help", exitDone}, {"get", exitUsage}, {"discover", exitRefused},
+		{"help lst", exitUsage}, {"xinet", exitUsage}, {"xinet show", exitUsage}, {"xinet delete", exitUsage}, {"start --help", exitDone}, {"get", exitUsage}, {"discover", exitRefused},
 	} {
 		if got := s.via(t, strings.Fields(row.line)...); got.code != row.code {
 			t.Errorf("zinit %s exits %d, want %d\n%s%s", row.line, got.code, row.code, got.out, got.err)

@@ -487,6 +487,8 @@ var commandTable = [...]*command{
 		flags: []*commandFlag{{name: "restart", help: "restart services whose file changed"}}},
 	{name: "check", args: "[PATH...]", group: "configure", run: cmdCheck,
 		help: "look for mistakes in files or directories, without a server"},
+	{name: "xinet", args: "list|status|create|delete [NAME|FILE]", group: "configure", server: true, run: cmdXinet,
+		help: "proxies that start a service on demand (not in this version)"},
 
 	{name: "ping", group: "server", server: true, run: cmdPing, help: "does the server answer?"},
 	{name: "info", group: "server", server: true, run: cmdInfo,
