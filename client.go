@@ -2831,7 +2831,11 @@ func replMain(socket string) int {
 	})
 	if r.asks {
 		r.openHistory()
-		_ = r.write("zinit " + version + ": Tab completes, help explains, exit leaves\n")
+		keys := ""
+		if r.rich {
+			keys = "Tab completes, "
+		}
+		_ = r.write("zinit " + version + ": " + keys + "help explains, exit leaves\n")
 	}
 	for {
 		line, ok := r.readLine()
@@ -2896,7 +2900,9 @@ func (r *repl) running(stop *interrupter) {
 // readLine reads one line; false at the end of the input.
 func (r *repl) readLine() (string, bool) {
 	if !r.rich || r.take(false) != nil {
-		_ = r.write(replPrompt)
+		if r.asks {
+			_ = r.write(replPrompt)
+		}
 		return readPlain(os.Stdin)
 	}
 	defer r.giveBack()
@@ -2909,7 +2915,7 @@ func (r *repl) readLine() (string, bool) {
 		switch r.ed.key(k) {
 		case editDone:
 			_ = r.write(r.ed.draw(replPrompt, cols) + "\r\n")
-			line := string(r.ed.text)
+			line := strings.TrimRight(string(r.ed.text), " ")
 			if r.ed.remember(line) {
 				r.keep(line)
 			}

@@ -562,6 +562,7 @@ func newCLI() *cli {
 		c.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	_, _, c.progress = terminalSize(2)
+	c.progress = c.progress && os.Getenv("TERM") != "dumb" // it goes back to the begin of its line
 	return c
 }
 

@@ -205,6 +205,9 @@ type lineSearch struct {
 	word  []rune
 	found int // line of the history
 	miss  bool
+
+	text     []rune // what Ctrl-G gives back
+	at, past int
 }
 
 type editAct int
@@ -260,7 +263,7 @@ func (e *editor) key(k key) editAct {
 		}
 		e.cut(e.at, e.right(e.at), false)
 	case ctrl('r'):
-		e.search = &lineSearch{found: len(e.history)}
+		e.search = &lineSearch{found: len(e.history), text: e.text, at: e.at, past: e.past}
 	case keyUp, ctrl('p'):
 		e.recall(e.past - 1)
 	case keyDown, ctrl('n'):
@@ -414,9 +417,13 @@ func (e *editor) searchKey(k key) bool {
 	case k.code == keyBackspace || k.code == ctrl('h'):
 		s.word = s.word[:max(0, len(s.word)-1)]
 		e.find(len(e.history) - 1)
-	case k.code == ctrl('g') || k.code == ctrl('c') || k.code == keyEscape:
+	case k.code == ctrl('g'):
+		e.text, e.at, e.past, e.search = s.text, s.at, s.past, nil
+	case k.code == ctrl('c'):
 		e.search = nil
-		return true
+		return false
+	case k.code == keyEscape:
+		e.search = nil
 	case k.code >= ' ' && !k.alt:
 		s.word = append(s.word, k.code)
 		e.find(min(s.found, len(e.history)-1))
@@ -734,6 +741,9 @@ func newTUIModel(cols, rows int) *tuiModel { return &tuiModel{cols: cols, rows: 
 
 // setServices takes the newest state of all services.
 func (m *tuiModel) setServices(all []serviceStatusFull) {
+	if m.lost != "" {
+		m.note = "" // how something came out while there was no server
+	}
 	m.services, m.known, m.lost = all, true, ""
 	m.arrange()
 }
@@ -1163,7 +1173,7 @@ func (m *tuiModel) drawTitle(p *canvas) {
 	x := p.put(0, 0, styleBold, "zinit", p.cols)
 	switch {
 	case m.lost != "":
-		p.put(x+2, 0, styleRed, "no server: "+m.lost+"; trying again", p.cols)
+		p.put(x+2, 0, styleRed, m.lost+"; trying again", p.cols)
 		return
 	case !m.known:
 		p.put(x+2, 0, styleDim, "waiting for the server", p.cols)
@@ -1514,17 +1524,33 @@ func (m *tuiModel) drawLast(p *canvas) {
 	case m.note != "":
 		p.put(0, y, m.noteStyle, m.note, p.cols)
 	case m.lost != "" && m.view != viewList:
-		p.put(0, y, styleRed, "no server: "+m.lost+"; trying again", p.cols)
+		p.put(0, y, styleRed, m.lost+"; trying again", p.cols)
 	default:
-		x := 0
-		for _, k := range tuiKeys {
-			label, _, _ := strings.Cut(k.label, ",")
-			if k.hint == "" || x+columns(label)+1+columns(k.hint) > p.cols {
+		m.drawHints(p, y)
+	}
+}
+
+// drawHints names the keys that one needs most, as far as there is room: help and quit before all others.
+func (m *tuiModel) drawHints(p *canvas, y int) {
+	width := func(k *tuiKey) int { return len(k.label[:1]) + 1 + len(k.hint) + 2 }
+	room, x := p.cols+2, 0
+	for i := range tuiKeys {
+		if k := &tuiKeys[i]; k.does == '?' || k.does == 'q' {
+			room -= width(k)
+		}
+	}
+	for i := range tuiKeys {
+		k := &tuiKeys[i]
+		if k.hint == "" {
+			continue
+		}
+		if k.does != '?' && k.does != 'q' {
+			if room -= width(k); room < 0 {
 				continue
 			}
-			x = p.put(x, y, styleBold, label, p.cols) + 1
-			x = p.put(x, y, "", k.hint, p.cols) + 2
 		}
+		x = p.put(x, y, styleBold, k.label[:1], p.cols) + 1
+		x = p.put(x, y, "", k.hint, p.cols) + 2
 	}
 }
 
