@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -2141,14 +2140,12 @@ func eachAccount(path string, want int, f func(fields []string) bool) error {
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20) // a group may have thousands of members
-	for lines.Scan() {
-		if fields := strings.Split(lines.Text(), ":"); len(fields) >= want && !f(fields) {
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Split(strings.TrimRight(line, "\r\n"), ":"); len(fields) >= want && !f(fields) {
 			return nil
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
 // groupsOf lists the groups that name a user as a member.
