@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -1048,4 +1049,191 @@ func TestMachineInAnEmergencyHasAShell(t *testing.T) {
 	m.expect("zinit> ")
 	m.typeLine("halt")
 	m.expect("reboot: System halted")
+}
+
+// --- the real program as /init
+
+// staticBusybox is a shell and tools for a machine that has nothing else.
+func staticBusybox(t testing.TB) string {
+	t.Helper()
+	busybox := "/bin/busybox"
+	if f, err := elf.Open(busybox); err != nil || slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		skip(t, "no static busybox here (apt-get install busybox-static)")
+	}
+	return busybox
+}
+
+// consoleShell is a service that gives a shell on the serial console to whoever sits there.
+const consoleShell = `[service]
+exec = ["/bin/sh", "-c", "exec sh -i </dev/ttyS0 >/dev/ttyS0 2>&1"]
+env = { PS1 = "box> ", PATH = "/bin" }
+`
+
+// shellMachine is a machine with the real program, a shell on its console and a service that stays.
+func shellMachine(t *testing.T, spec machineSpec) *machine {
+	busybox := staticBusybox(t)
+	spec.copies = map[string]string{"/bin/busybox": busybox, "/bin/actor": actorBinary(t)}
+	if spec.init == "" {
+		spec.init = zinitBinary(t)
+	}
+	spec.links = map[string]string{"/bin/zinit": "/init", "/bin/poweroff": "/init"}
+	for _, name := range []string{"sh", "setsid", "kill", "cat", "cp", "mv", "echo", "logger", "pidof", "grep", "sleep", "ps"} {
+		spec.links["/bin/"+name] = "busybox"
+	}
+	if spec.files == nil {
+		spec.files = map[string]string{}
+	}
+	spec.files["/etc/zinit/services/console.toml"] = consoleShell
+	spec.files["/etc/zinit/services/web.toml"] = "[service]\nexec = [\"/bin/actor\", \"block\"]\n"
+	return startMachine(t, spec)
+}
+
+// does types a command into the shell and waits for what it must print.
+func (m *machine) does(command, want string) {
+	m.t.Helper()
+	m.expect("box> ")
+	m.typeLine(command)
+	m.expect("\n" + want)
+}
+
+// TestMachineOfOneFile: an initramfs with nothing but the program and its configuration, as in the README.
+func TestMachineOfOneFile(t *testing.T) {
+	t.Parallel()
+	m := startMachine(t, machineSpec{init: zinitBinary(t), words: "zinit.debug", links: map[string]string{"/bin/zinit": "/init"}, files: map[string]string{
+		"/etc/zinit/services/events.toml": "[service]\nexec = [\"/bin/zinit\", \"monitor\"]\n[logging]\nconsole = true\n",
+		"/etc/zinit/services/bye.toml":    "[service]\nexec = [\"/bin/zinit\", \"poweroff\"]\noneshot = true\n[dependencies]\nrequires = [\"events\"]\n",
+	}})
+	for _, text := range []string{"boot: bring up the network interface lo", "is listening on /run/zinit.sock", "events is running", "bye has exited", "events has exited", "all services are stopped", "zinit: info: poweroff", "reboot: Power down"} {
+		m.expect(text)
+	}
+	m.waitEnd()
+}
+
+// TestMachineLives: services run, the console answers, the server may be killed and everything be replaced, /dev/log is heard, and it reboots.
+func TestMachineLives(t *testing.T) {
+	t.Parallel()
+	m := shellMachine(t, machineSpec{})
+	m.does("zinit start web --wait; web=$(zinit status web --json | grep -o '\"pid\":[0-9]*'); echo first $web", "first \"pid\":")
+	m.does("zinit call system.ping | grep -c system", "1")
+	m.does("kill -9 $(pidof zinit); zinit wait web; echo second $(zinit status web --json | grep -c $web,)", "second 1")
+	m.does("cp /init /init.new; mv /init.new /init; zinit upgrade | grep -c version", "1")
+	m.expect("PID 1 is version " + version + " now")
+	m.typeLine("")
+	m.does("zinit wait web; echo third $(zinit status web --json | grep -c $web,)", "third 1")
+	m.does("logger from-the-console; sleep 1; zinit logs console syslog | grep -c from-the-console", "1")
+	m.does("kill -SEGV 1; kill -ABRT 1; kill -USR1 1; sleep 1; zinit wait web; echo fourth $(zinit status web --json | grep -c $web,)", "fourth 1")
+	m.expect("box> ")
+	m.typeLine("kill -INT 1") // as Ctrl-Alt-Del does
+	m.expect("all services are stopped")
+	m.expect("reboot: Restarting system")
+	m.waitEnd()
+}
+
+// TestMachineWithABrokenConfiguration ends in the emergency, and goes on when that is left.
+func TestMachineWithABrokenConfiguration(t *testing.T) {
+	t.Parallel()
+	m := startMachine(t, machineSpec{init: zinitBinary(t), links: map[string]string{"/bin/zinit": "/init"}, files: map[string]string{"/etc/zinit/services/web.toml": "[service]\nexe = \"/bin/true\"\n"}})
+	m.expect("web.toml:2:1: unknown key `exe`")
+	m.expect("zinit: emergency: nothing could be loaded from /etc/zinit/services")
+	m.expect("zinit> ")
+	m.typeLine("check")
+	m.expect("unknown key")
+	m.expect("zinit> ")
+	m.typeLine("list")
+	m.expect("zinit> ")
+	m.typeLine("create late -- /bin/zinit monitor")
+	m.expect("late is added")
+	m.expect("zinit> ")
+	m.typeLine("is-running late")
+	m.expect("late is running")
+	m.expect("zinit> ")
+	m.typeLine("poweroff")
+	m.expect("reboot: Power down")
+	m.waitEnd()
+}
+
+// TestMachineLosesACriticalService: its end for good is an emergency; what else runs goes on.
+func TestMachineLosesACriticalService(t *testing.T) {
+	t.Parallel()
+	m := startMachine(t, machineSpec{init: zinitBinary(t), links: map[string]string{"/bin/zinit": "/init"}, copies: map[string]string{"/bin/actor": actorBinary(t)}, files: map[string]string{
+		"/etc/zinit/services/web.toml":  "[service]\nexec = [\"/bin/actor\", \"block\"]\n",
+		"/etc/zinit/services/main.toml": "[service]\nexec = [\"/bin/actor\", \"exit=3\"]\ncritical = true\n[lifecycle]\nrestart = \"never\"\n",
+	}})
+	m.expect("zinit: emergency: the critical service main: ")
+	m.expect("zinit> ")
+	m.typeLine("is-running web")
+	m.expect("web is running")
+	m.expect("zinit> ")
+	m.typeLine("halt")
+	m.expect("all services are stopped")
+	m.expect("reboot: System halted")
+}
+
+// TestMachineWithItsServicesOnADisk goes from an initramfs to a root file system with the real program on it, and back down: cleanly, with a seed for the next boot.
+// The watchdog is fed as long as the server answers, and no longer.
+func TestMachineWithItsServicesOnADisk(t *testing.T) {
+	t.Parallel()
+	busybox := staticBusybox(t)
+	root := machineDisk(t, "root", map[string]string{
+		"/etc/hostname": "disk\n", "/etc/fstab": "LABEL=root / ext4 rw,noatime 0 1\n", "/dev/.keep": "", "/proc/.keep": "", "/sys/.keep": "", "/run/.keep": "", "/tmp/.keep": "",
+		"/etc/zinit/services/console.toml": consoleShell,
+	}, map[string]string{"/sbin/init": zinitBinary(t), "/bin/zinit": zinitBinary(t), "/bin/sh": busybox, "/bin/setsid": busybox, "/bin/cat": busybox, "/bin/kill": busybox, "/bin/pidof": busybox, "/bin/hostname": busybox})
+	spec := machineSpec{
+		init: zinitBinary(t), modules: []string{"virtio_pci", "virtio_blk", "softdog"}, disks: []string{root}, words: "ro zinit.root=LABEL=root zinit.debug zinit.watchdog=/dev/watchdog",
+		files: map[string]string{"/etc/modules": "virtio_pci\nvirtio_blk\nsoftdog soft_margin=8\n", "/etc/hostname": "initramfs\n"},
+	}
+	first := startMachine(t, spec)
+	first.does("cat /proc/sys/kernel/hostname", "disk")
+	first.does("zinit poweroff", "")
+	first.expect("reboot: Power down")
+	first.waitEnd()
+	if !cleanlyUnmounted(t, root) {
+		t.Error("the root file system was not made read-only")
+	}
+	second := startMachine(t, spec)
+	second.expect("boot: load the random seed from /var/lib/misc/random-seed\n")
+	// A server that hangs is no sign of life: the machine is reset.
+	second.does("kill -STOP $(pidof zinit)", "")
+	second.expect("the server (pid ")
+	second.waitEnd()
+}
+
+// TestMachineBootTime prints the time from the start of PID 1 to the last of ten services, beside busybox init with the same ones.
+func TestMachineBootTime(t *testing.T) {
+	t.Parallel()
+	busybox := staticBusybox(t)
+	services := map[string]string{}
+	inittab := ""
+	for i := range 10 {
+		services[fmt.Sprintf("/etc/zinit/services/s%d.toml", i)] = "[service]\nexec = [\"/bin/actor\", \"uptime\", \"block\"]\n[logging]\nconsole = true\n"
+		inittab += "::respawn:/bin/actor uptime block\n"
+	}
+	times := map[string]int{}
+	for _, row := range []struct {
+		name string
+		spec machineSpec
+	}{
+		{"zinit", machineSpec{init: zinitBinary(t), files: services}},
+		{"busybox init", machineSpec{init: busybox, files: map[string]string{"/etc/inittab": inittab}}},
+	} {
+		row.spec.copies = map[string]string{"/bin/actor": actorBinary(t)}
+		row.spec.words = "loglevel=7"
+		m := startMachine(t, row.spec)
+		before := m.expect("Run /init as init process")
+		seconds, _ := strconv.ParseFloat(strings.TrimSpace(strings.Trim(before[strings.LastIndexByte(before, '\n')+1:], "[] \r")), 64)
+		last := 0
+		for range 10 {
+			m.expect("uptime ")
+			m.expect("\n")
+			all := m.text()[:m.seen]
+			n, _ := strconv.Atoi(strings.TrimSpace(all[strings.LastIndex(all, "uptime ")+7:]))
+			last = max(last, n)
+		}
+		times[row.name] = last - int(seconds*1000)
+		_ = m.cmd.Process.Kill()
+	}
+	t.Logf("from the start of PID 1 to the last of ten services: %v ms", times)
+	if times["zinit"] <= 0 || times["zinit"] > times["busybox init"]+5000 {
+		t.Errorf("zinit takes %d ms, busybox init %d", times["zinit"], times["busybox init"])
+	}
 }

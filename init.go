@@ -891,7 +891,7 @@ func (k *keeper) doFor(what string) {
 	case "emergency":
 		k.openEmergency(arg)
 	case "signal":
-		if n, err := strconv.Atoi(arg); err == nil {
+		if n, err := strconv.Atoi(arg); err == nil && !k.cmd.asked {
 			k.signalCommand(n)
 		}
 	}
@@ -1085,6 +1085,7 @@ type mainProgram struct {
 	status  uint32
 	startAt time.Time // at the latest
 	tty     bool
+	asked   bool // it has got the signal that began the shutdown: it gets no other for that
 }
 
 func (k *keeper) commandState() packet {
@@ -1184,6 +1185,7 @@ func (k *keeper) signalForCommand(n int) {
 	}
 	k.signalCommand(n)
 	if stop {
+		k.cmd.asked = true
 		k.shutdown("exit", 0, false)
 	}
 }
@@ -1694,6 +1696,9 @@ func (b *boot) run() error {
 	for _, stage := range bootTable() {
 		if err := runSteps(stage.steps(b)); err != nil {
 			return err
+		}
+		if b.words.debug {
+			_ = setLogLevel("debug")
 		}
 	}
 	return nil

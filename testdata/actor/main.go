@@ -80,6 +80,12 @@ var words = map[string]func(string){
 			time.Sleep(time.Duration(number(pace)) * time.Microsecond)
 		}
 	},
+	// uptime prints how long the kernel has been running, in milliseconds.
+	"uptime": func(string) {
+		var ts [2]int64
+		_, _, _ = syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 7, uintptr(unsafe.Pointer(&ts)), 0)
+		fmt.Println("uptime", ts[0]*1000+ts[1]/1e6)
+	},
 	"setsid": func(string) { _, _ = syscall.Setsid() },
 	// long=LETTER:N prints N lines of 300 times that letter.
 	"long": func(s string) {
