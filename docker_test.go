@@ -321,6 +321,47 @@ func dockerConsole(t *testing.T, image string) {
 	}
 }
 
+// TestRow52_SandboxDeniesNewCalls: with a seccomp profile that refuses what is newer than Linux 3 all goes on, also over the death of the server and an upgrade.
+func TestRow52_SandboxDeniesNewCalls(t *testing.T) {
+	t.Parallel()
+	if _, err := docker("info"); err != nil {
+		skip(t, "no Docker engine: "+err.Error())
+	}
+	image := buildImage(t, "FROM scratch\nCOPY . /\nENTRYPOINT [\"/zinit\", \"init\", \"-c\"]\n", map[string]string{"zinit": zinitBinary(t), "actor": actorBinary(t),
+		"etc/zinit/services/web.toml": "=[service]\nexec = [\"/actor\", \"print=hello\", \"block\"]\n", "etc/zinit/services/crash.toml": "=[service]\nexec = [\"/actor\", \"exit=1\"]\n[lifecycle]\nrestart_delay_ms = 100\n"})
+	for name, errno := range map[string]int{"EPERM": 1, "ENOSYS": 38} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			profile := filepath.Join(shortDir(t), "seccomp.json")
+			text := fmt.Sprintf(`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"action": "SCMP_ACT_ERRNO", "errnoRet": %d, "names":
+				["pidfd_open", "pidfd_send_signal", "clone3", "close_range", "memfd_create", "statx", "unshare", "waitid"]}]}`, errno)
+			if err := os.WriteFile(profile, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			c := runContainer(t, "--security-opt", "seccomp="+profile, image, "--", "/actor", "on=15:3", "block").up()
+			c.is("running", "web", "cmd")
+			web := c.status("web").PID
+			old := c.serverPID()
+			_ = syscall.Kill(old, syscall.SIGKILL)
+			within(t, patience, "another server", func() bool { now := c.serverPID(); return now != 0 && now != old })
+			c.up()
+			c.ok("upgrade")
+			within(t, patience, "PID 1 has gone over", func() bool { return strings.Contains(c.logs(), "PID 1 is version") })
+			c.up()
+			if st := c.status("web"); st.PID != web || st.State != "running" {
+				t.Errorf("web was pid %d and is %+v", web, st)
+			}
+			within(t, patience, "crash is restarted", func() bool { return c.status("crash").RestartCount > 2 })
+			c.ok("restart", "web", "--wait")
+			c.ok("stop", "web", "--wait")
+			mustDocker(t, "stop", c.name)
+			if code := c.exits(); code != 3 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
 // dockerKills is the loop of kills and the upgrades, with the engine's default capabilities and services of another user.
 func dockerKills(t *testing.T, image string) {
 	dir := shortDir(t)

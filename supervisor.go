@@ -653,7 +653,7 @@ func (s *supervisor) inherit() (*savedState, handed, error) {
 	s.keeper = l
 	s.withCmd = s.opts.withCmd
 	var st *savedState
-	if fd := keeperState; sysIsOpen(fd) {
+	if fd := keeperState; sysIsFile(fd) {
 		s.journal = newJournal(fd)
 		if s.opts.discardState {
 			logf(logError, "servers died again and again with the saved state: what it describes is stopped, and everything is started anew")

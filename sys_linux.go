@@ -1021,7 +1021,19 @@ func sysRecvPacket(fd int, buf []byte) (int, []int, error) {
 	return n, fds, nil
 }
 
-func sysMemfd(name string) (int, error) { return unix.MemfdCreate(name, unix.MFD_CLOEXEC) }
+// sysMemfd is a file in memory without a name; where a sandbox has no memfd_create(2), one in a directory that may be on a disk.
+func sysMemfd(name string) (int, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	for _, dir := range []string{"/dev/shm", "/run", "/tmp"} {
+		if err == nil {
+			break
+		}
+		if other, e := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600); e == nil {
+			return other, nil
+		}
+	}
+	return fd, err
+}
 
 // sysMemfdWith is a memfd that holds data.
 func sysMemfdWith(name string, data []byte) (int, error) {
@@ -1145,15 +1157,20 @@ func sysWaitAny() (pid int, status uint32, leader bool) {
 	}
 	// si_pid stands behind three ints, on 64 bits after a fourth that fills up (sigaction(2)).
 	pid = int(*(*int32)(unsafe.Add(unsafe.Pointer(&info), 8+unsafe.Sizeof(uintptr(0)))))
-	if err != nil || pid <= 0 {
+	switch {
+	case err == unix.ENOSYS || err == unix.EPERM: // a sandbox without waitid(2)
+		pid = -1
+	case err != nil || pid <= 0:
 		return 0, 0, false
+	default:
+		leader = sysLeads(pid)
 	}
-	leader = sysLeads(pid)
 	var st syscall.WaitStatus
-	for err = syscall.EINTR; err == syscall.EINTR; {
-		_, err = syscall.Wait4(pid, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
+	got, err := syscall.Wait4(pid, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
+	for err == syscall.EINTR {
+		got, err = syscall.Wait4(pid, &st, syscall.WNOHANG|syscall.WUNTRACED, nil)
 	}
-	return pid, uint32(st), leader
+	return max(got, 0), uint32(st), leader
 }
 
 // sysAnyChild says whether we have a child at all, ended or not.
@@ -1307,9 +1324,10 @@ func sysOpenState(path string) (int, error) {
 	return fd, nil
 }
 
-func sysIsOpen(fd int) bool {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	return err == nil
+// sysIsFile says whether fd is open on a plain file.
+func sysIsFile(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
 // --- boot ---

@@ -499,7 +499,7 @@ func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
 
 func sysOpenState(string) (int, error) { return -1, errNotSupported }
 
-func sysIsOpen(int) bool { return false }
+func sysIsFile(int) bool { return false }
 
 // --- boot ---
 
