@@ -44,6 +44,7 @@ const (
 	opDo      = 'G' // keeper: do text: reload, shutdown KIND, handover
 	opCommand = 'M' // server: start CMD now. keeper: CMD has pid a (0: not started), status b once it ended
 	opUpgrade = 'U' // server: go over to the binary text. keeper: the result, "" is success
+	opFind    = 'F' // server: which children of yours lead sessions? keeper: their pids, 8 bytes each in text
 	opAsk     = '?' // keeper: are you there? server: the same back
 )
 
@@ -367,6 +368,7 @@ type serverChild struct {
 	liveAt  time.Time
 	hungUp  bool      // its link is not read any more
 	planned bool      // it was told to hand over
+	starved int       // how often the kernel had killed for want of memory when it was started
 	killAt  time.Time // when a handover takes too long
 	askedAt time.Time // since when an answer is missing
 }
@@ -707,7 +709,7 @@ func (k *keeper) startServer() {
 	if err != nil {
 		logf(logError, "cannot watch the server: %v", err)
 	}
-	k.server = serverChild{pid: pid, link: l}
+	k.server = serverChild{pid: pid, link: l, starved: sysOutOfMemory()}
 	k.listen(l)
 	k.welcome()
 }
@@ -759,7 +761,12 @@ func (k *keeper) serverEnded(status uint32) {
 	if k.closing != nil && k.closing.taken {
 		return
 	}
-	if s.live && !s.planned && how.Signal != sigKill { // SIGKILL comes from outside: it says nothing about the state
+	outside := how.Signal == sigKill // somebody's wish: it says nothing about the state …
+	if outside && sysOutOfMemory() > s.starved {
+		outside = false // … unless it was the kernel's
+		logf(logError, "the memory was used up when the server was killed")
+	}
+	if s.live && !s.planned && !outside {
 		if time.Since(s.liveAt) < quickDeath {
 			k.quick++
 		} else {
@@ -774,7 +781,7 @@ func (k *keeper) serverEnded(status uint32) {
 		logf(logWarn, "the server ended (%s); starting it again, services run on", how)
 		k.downAt = time.Now()
 		k.startAt = time.Now().Add(min(time.Duration(k.quick)*100*time.Millisecond, 2*time.Second))
-	case how.Signal == sigKill && time.Since(k.downAt) < maxDown: // from outside: that is no failure to come up
+	case outside && time.Since(k.downAt) < maxDown: // that is no failure to come up
 		logf(logWarn, "the server was killed before it was up; starting it again")
 		k.startAt = time.Now().Add(10 * time.Millisecond)
 	default:
@@ -859,6 +866,8 @@ func (k *keeper) onPacket(f from) {
 			k.reap()
 		}
 		f.link.send(packet{op: opSync})
+	case opFind:
+		f.link.send(packet{op: opFind, text: string(sysLeaders(k.server.pid))})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
 		k.confirmUpgrade()

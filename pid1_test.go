@@ -1206,6 +1206,28 @@ func TestKillTheServerAHundredTimes(t *testing.T) {
 	intact(t, dir, "kill -9")
 }
 
+// TestKillTheServerWithoutProc is the same in an image that has no /proc: nothing can be looked up there, and still nothing runs twice.
+func TestKillTheServerWithoutProc(t *testing.T) {
+	t.Parallel()
+	needs(t, "nsenter")
+	b := startInit(t, load(t, "/d", "/actor", ""), boxOptions{empty: true, dirs: []string{"d"}}).up()
+	pids := b.loaded()
+	for range 60 {
+		old := b.newServer(0)
+		<-time.After(time.Duration(rand.IntN(150)) * time.Millisecond)
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		b.newServer(old)
+	}
+	b.up()
+	b.same(pids)
+	b.restarts(b.dir + "/d")
+	b.signal(sigTerm)
+	if code := b.ends(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	intact(t, b.dir+"/d", "kill -9 without /proc")
+}
+
 func TestUpgradeTwentyTimes(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -1380,6 +1402,89 @@ func TestStateSurvives(t *testing.T) {
 	b.is("failed", "stopping")
 	if st := b.status("stopping"); st.Reason == nil || st.Reason.Type != "stop_timeout" {
 		t.Errorf("stopping is %+v", st)
+	}
+}
+
+// TestStateThatKillsServers: the third server that dies of itself within two seconds of adopting makes the state one that cannot be read. A kill -9 says
+// nothing about the state, however many there are.
+func TestStateThatKillsServers(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "lock=/dev/shm/web print=up block")}, boxOptions{}).up()
+	b.says("web | up")
+	web := b.status("web").PID
+	for range 6 {
+		old := b.newServer(0)
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		b.newServer(old)
+		b.up()
+	}
+	if st := b.status("web"); st.PID != web || st.RestartCount != 0 {
+		t.Fatalf("web was pid %d and is %+v", web, st)
+	}
+	for range 3 {
+		old := b.newServer(0)
+		_ = syscall.Kill(old, syscall.SIGSEGV)
+		b.newServer(old)
+		b.up()
+	}
+	b.says("servers died again and again with the saved state")
+	b.is("running", "web")
+	eventually(t, "web runs anew", func() bool { return strings.Count(b.output(), "web | up") == 2 })
+	if st := b.status("web"); st.PID == web {
+		t.Errorf("web is still pid %d", web)
+	}
+}
+
+// TestRow37_DamagedState: of a state that cannot be read nothing is believed: what runs is stopped, and only then started anew.
+func TestRow37_DamagedState(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(f *os.File) error{
+		"head":    func(f *os.File) error { _, err := f.WriteAt([]byte("zinit-state 9\n"), 0); return err },
+		"garbage": func(f *os.File) error { _, err := f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), 0); return err },
+		"cut":     func(f *os.File) error { return f.Truncate(20) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			b := startInit(t, map[string]string{"web": service(t, "lock="+dir+"/web print=up block")}, boxOptions{}).up()
+			b.says("web | up")
+			web, old := b.status("web").PID, b.serverPID()
+			fds := fmt.Sprintf("/proc/%d/fd/", b.cmd.Process.Pid)
+			damaged := false
+			entries, _ := os.ReadDir(fds)
+			for _, e := range entries {
+				if to, _ := os.Readlink(fds + e.Name()); strings.HasPrefix(to, "/memfd:zinit-state") {
+					f, err := os.OpenFile(fds+e.Name(), os.O_RDWR, 0)
+					if err == nil {
+						_ = syscall.Kill(old, syscall.SIGSTOP) // so that it writes no more
+						err = damage(f)
+						f.Close()
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					damaged = true
+				}
+			}
+			if !damaged {
+				t.Fatal("PID 1 has no state")
+			}
+			_ = syscall.Kill(old, syscall.SIGKILL)
+			b.newServer(old)
+			b.up()
+			b.is("running", "web")
+			eventually(t, "web runs anew", func() bool { return strings.Count(b.output(), "web | up") == 2 })
+			if b.status("web").PID == web {
+				t.Error("web was adopted")
+			}
+			if double, err := os.ReadFile(dir + "/web.double"); err == nil {
+				t.Errorf("there were two: %s", double)
+			}
+			b.signal(sigTerm)
+			if code := b.ends(patience); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
 	}
 }
 

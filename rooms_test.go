@@ -31,7 +31,7 @@ var rooms = map[string]string{
 		"proc(childrenOf cpuPercent procStats readStat) config sys main(serverOptions version)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +
-		"init(link newLink packet send recv closeAll exitRecord exitSize ownProgram ignoreForExec upgradeTime opAck opAsk opClosing opCommand opDo opDone opDrop opExits opLive opStarted opStore opUpgrade opSync flush leaderBit linkTime ownTime sendNow)",
+		"init(link newLink packet send recv closeAll exitRecord exitSize ownProgram ignoreForExec upgradeTime opAck opAsk opClosing opCommand opDo opDone opDrop opExits opFind opLive opStarted opStore opUpgrade opSync flush leaderBit linkTime ownTime sendNow)",
 
 	"graph": "config proc(exit)",
 

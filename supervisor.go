@@ -1714,7 +1714,12 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 			a.missing[k.pid] = sysKill(k.pid, 0) == syscall.ESRCH
 		case s.keeper == nil || h.store[key] != nil:
 			a.doubtful[u.name] = true
-			if k, ok = s.findStarted(u, a.known); ok {
+			if _, err := readStat(os.Getpid()); err == nil || s.keeper == nil {
+				k, ok = s.findStarted(u, a.known)
+			} else {
+				k, ok = s.findBlindly(h.store[key], a.known, &h.exits)
+			}
+			if ok {
 				s.tellStarted(u, k.pid)
 			}
 		}
@@ -1724,7 +1729,7 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 	}
 	exits := h.exits
 	if s.keeper != nil {
-		exits = append(exits, s.askExits()...)
+		s.askKeeper(opSync, &exits) // all that have happened until now and were not handed over yet
 	}
 	for _, e := range exits {
 		a.dead[e.pid] = e
@@ -1765,21 +1770,35 @@ type adoption struct {
 	cmd      packet             // what the keeper says of CMD
 }
 
-// askExits returns all exits that have happened until now and were not handed over yet; whatever else comes is kept for follow.
-func (s *supervisor) askExits() []exitRecord {
-	s.keeper.send(packet{op: opSync})
-	var exits []exitRecord
+// askKeeper waits for the answer to a question. Exits that come before it go to exits; whatever else comes is kept for follow.
+func (s *supervisor) askKeeper(op byte, exits *[]exitRecord) packet {
+	s.keeper.send(packet{op: op})
 	for {
 		p, err := s.keeper.recv()
 		switch {
-		case err != nil, p.op == opSync:
-			return exits // without a keeper follow finds the same error
+		case err != nil, p.op == op:
+			return p // without a keeper follow finds the same error
 		case p.op == opExits:
-			exits = append(exits, parseExits(p.text)...)
+			*exits = append(*exits, parseExits(p.text)...)
 		default:
 			s.early = append(s.early, p)
 		}
 	}
+}
+
+// findBlindly is findStarted without /proc: when somebody still writes into the pipes of the start, it is the youngest child of the keeper that leads
+// a session and that nobody knows. (A child that has been forked once the pids have begun anew from 2 is not the youngest; then an older one is taken for it.)
+func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitRecord) (kin, bool) {
+	if !slices.ContainsFunc(pipes, func(fd int) bool { return !sysHungUp(fd) }) {
+		return kin{}, false
+	}
+	youngest := 0
+	for b := []byte(s.askKeeper(opFind, exits).text); len(b) >= 8; b = b[8:] {
+		if pid := int(binary.LittleEndian.Uint64(b)); !known[pid] && pid != os.Getpid() {
+			youngest = pid
+		}
+	}
+	return kin{pid: youngest}, youngest != 0
 }
 
 func (s *supervisor) isMain(name string) bool { return s.withCmd && name == mainName }

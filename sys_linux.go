@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/signal"
@@ -630,6 +631,36 @@ func sysLeads(pid int) bool { return sysSession(pid) == pid }
 // sysSession and sysGroup ask for the session and the process group of a process, without /proc; 0: there is no such process.
 func sysSession(pid int) int { sid, _ := unix.Getsid(pid); return max(sid, 0) }
 func sysGroup(pid int) int   { pgid, _ := unix.Getpgid(pid); return max(pgid, 0) }
+
+// sysOutOfMemory counts how often the kernel has killed a process for want of memory: in our control group, or on the whole machine.
+func sysOutOfMemory() int {
+	for _, name := range []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat"} {
+		text, _ := os.ReadFile(name)
+		if _, rest, found := strings.Cut("\n"+string(text), "\noom_kill "); found {
+			line, _, _ := strings.Cut(rest, "\n")
+			n, _ := strconv.Atoi(line)
+			return n
+		}
+	}
+	return 0
+}
+
+// sysLeaders lists the children of ours that run and lead a session, of the pids up to last, 8 bytes each: without /proc.
+func sysLeaders(last int) (list []byte) {
+	for pid := 2; pid <= last; pid++ {
+		if sysLeads(pid) && unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil {
+			list = binary.LittleEndian.AppendUint64(list, uint64(pid))
+		}
+	}
+	return list
+}
+
+// sysHungUp says whether a pipe has no writer.
+func sysHungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+}
 
 // sysPidfd opens a descriptor that means this process and no later one with its pid.
 func sysPidfd(pid int) (int, error) {

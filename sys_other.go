@@ -450,6 +450,12 @@ func sysParentSignal(int) {}
 
 func sysLeads(int) bool { return false }
 
+func sysOutOfMemory() int { return 0 }
+
+func sysLeaders(int) []byte { return nil }
+
+func sysHungUp(int) bool { return false }
+
 func sysSession(int) int { return 0 }
 
 func sysGroup(int) int { return 0 }

@@ -341,3 +341,9 @@ func sysKeepMask() {}
 func sysUnread(int) bool { return false }
 
 func sysForeground(string, []string) (string, error) { return "", errNotSupported }
+
+func sysLeaders(int) []byte { return nil }
+
+func sysHungUp(int) bool { return false }
+
+func sysOutOfMemory() int { return 0 }
