@@ -1195,6 +1195,7 @@ func TestMachineWithItsServicesOnADisk(t *testing.T) {
 	// A server that hangs is no sign of life: the machine is reset.
 	second.does("kill -STOP $(pidof zinit)", "")
 	second.expect("the server (pid ")
+	second.expect("softdog: Initiating system reboot")
 	second.waitEnd()
 }
 
@@ -1206,7 +1207,7 @@ func TestMachineBootTime(t *testing.T) {
 	inittab := ""
 	for i := range 10 {
 		services[fmt.Sprintf("/etc/zinit/services/s%d.toml", i)] = "[service]\nexec = [\"/bin/actor\", \"uptime\", \"block\"]\n[logging]\nconsole = true\n"
-		inittab += "::respawn:/bin/actor uptime block\n"
+		inittab += fmt.Sprintf("::respawn:/bin/actor uptime block=%d\n", i) // of equal lines it takes one
 	}
 	times := map[string]int{}
 	for _, row := range []struct {

@@ -919,6 +919,14 @@ func (k *keeper) tell(what string) {
 		return
 	}
 	k.server.link.send(packet{op: opDo, text: what})
+	k.ask()
+}
+
+// ask has the server give a sign of life.
+func (k *keeper) ask() {
+	if k.server.link == nil {
+		return
+	}
 	k.server.link.send(packet{op: opAsk})
 	if k.server.askedAt.IsZero() {
 		k.server.askedAt = time.Now()
@@ -1626,9 +1634,7 @@ func (k *keeper) feed() {
 		_ = k.dog.feed()
 		return
 	}
-	if k.server.link != nil {
-		k.server.link.send(packet{op: opAsk})
-	}
+	k.ask()
 }
 
 func (k *keeper) room() *emergencyRoom {
