@@ -1144,3 +1144,55 @@ func TestGetFillsInTheDefaults(t *testing.T) {
 		t.Errorf("set with\n%s\nit is\n%s", said, again)
 	}
 }
+
+// TestDeadMount: what a service has on a mount that does not answer is trouble for this service alone.
+func TestDeadMount(t *testing.T) {
+	if os.Getuid() != 0 || unix.Access("/dev/fuse", unix.W_OK) != nil {
+		skip(t, "a mount that hangs needs root and /dev/fuse")
+	}
+	dead := shortDir(t)
+	quick := "[lifecycle]\nrestart = \"never\"\nstart_timeout_ms = 500\n"
+	services := map[string]string{
+		"other":  playing(waiting, "block"),
+		"dir":    playing(waiting+"dir = \""+dead+"/dir\"\n"+quick, "block"),
+		"env":    playing(waiting+"env_file = \""+dead+"/env\"\n"+quick, "block"),
+		"path":   "[service]\nexec = \"program\"\nenv = { PATH = \"" + dead + "\" }\n" + waiting + quick,
+		"probed": playing(waiting+"[health]\ntype = \"exec\"\ntarget = \""+dead+"/probe\"\ntimeout_ms = 100\n", "block"),
+		"stops":  playing(waiting+"[lifecycle]\nstop_timeout_ms = 200\nstop_exec = \""+dead+"/stop\"\n", "block"),
+		"log":    playing(waiting+"[logging]\nfile = \""+dead+"/log\"\n", "print=here", "block"),
+	}
+	for n := range 20 {
+		services[fmt.Sprint("p", n)] = "[service]\nexec = \"" + dead + "/program\"\n" + waiting + quick
+	}
+	s := newServer(t, services)
+	s.prepare = func(cmd *exec.Cmd) {
+		cmd.Args = append([]string{"server", "@pid1", "hang=" + dead, "--"}, cmd.Args...)
+		cmd.Path = "/proc/self/exe"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	}
+	s.run()
+	for n := range 20 {
+		s.ok("start", fmt.Sprint("p", n))
+	}
+	s.ok("start", "dir", "env", "path", "probed", "stops", "log")
+	s.ok("start", "other", "--wait") // while the others hang
+	for name, path := range map[string]string{"p0": "/program", "p19": "/program", "dir": "/dir", "env": "/env", "path": "/program"} {
+		s.is("failed", name)
+		if r := s.status(name).Reason; r == nil || !strings.HasPrefix(fmt.Sprint(r.Message), dead+path+" does not answer") {
+			t.Errorf("%s failed: %+v", name, r)
+		}
+	}
+	eventually(t, "a check that hangs has failed", func() bool {
+		h := s.status("probed").Health
+		return h != nil && h.Checks >= 2 && strings.Contains(fmt.Sprint(h.LastError), "hangs")
+	})
+	s.is("running", "stops", "log")
+	eventually(t, "the ring has the line", func() bool { return strings.Contains(s.ok("logs", "log"), "here") })
+	for _, name := range []string{"other", "probed", "log", "stops"} { // its end is seen
+		s.ok("stop", name, "--wait")
+	}
+	if r := s.status("stops").Reason; r == nil || r.Type != "stop_timeout" {
+		t.Errorf("the service whose stop_exec hangs failed: %+v", r)
+	}
+	s.stop()
+}

@@ -108,6 +108,7 @@ func role(argv []string, pid int) int {
 	c := newCLI()
 	switch name {
 	case "init", "zinit-pid1":
+		runtime.UnlockOSThread()
 		return initMain(args)
 	case "zinit-server":
 		return c.dispatch(append([]string{"server"}, args...))
@@ -115,6 +116,7 @@ func role(argv []string, pid int) int {
 		return c.dispatch(append([]string{name}, args...))
 	}
 	if pid == 1 && !c.namesCommand(args) {
+		runtime.UnlockOSThread()
 		return initMain(nil)
 	}
 	return c.dispatch(args)
@@ -379,7 +381,10 @@ var (
 // commands has one row per command: data, which nothing builds when the program starts.
 var commands []*command
 
-func init() { commands = commandTable[:] } // commands show the table, and a variable must not be made of what looks at it
+func init() {
+	commands = commandTable[:] // commands show the table, and a variable must not be made of what looks at it
+	runtime.LockOSThread()     // until it is known that we are no server, see serverMain
+}
 
 var commandTable = [...]*command{
 	{name: "list", aliases: []string{"ls"}, group: "look", server: true, run: cmdList,
@@ -622,6 +627,9 @@ func (c *cli) dispatchUnflushed(words []string) int {
 		if code := c.connect(); code != exitDone {
 			return code
 		}
+	}
+	if c.cmd.name != "server" {
+		runtime.UnlockOSThread()
 	}
 	return c.cmd.run(c)
 }

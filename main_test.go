@@ -132,6 +132,9 @@ var atEnd []func() []string
 // Where there are namespaces: enterBox becomes PID 1 in new ones, enterPanics is a PID 1 with a defect.
 var enterBox, enterPanics func(words []string)
 
+// hang is, where there are such, a file system that does not answer.
+var hang func(dir string)
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@child" {
 		childMain(os.Args[2:])
@@ -145,6 +148,9 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "@pid1" {
 		enterBox(os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == "@hang" {
+		hang(os.Args[2])
 	}
 	if suiteDir = os.Getenv(suiteMark); suiteDir != "" { // a test runs us again, elsewhere
 		os.Exit(m.Run())

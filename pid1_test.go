@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -27,7 +28,7 @@ import (
 
 // --- the box: namespaces with our program as their PID 1
 
-// enterMain runs inside new namespaces and becomes the program behind "--". Words before it: proc, root=DIR, ro, uid=N, nocaps.
+// enterMain runs inside new namespaces and becomes the program behind "--". Words before it: proc, root=DIR, ro, uid=N, nocaps, hang=DIR.
 func enterMain(words []string) {
 	runtime.LockOSThread()
 	must := func(what string, err error) {
@@ -49,6 +50,8 @@ func enterMain(words []string) {
 			must("/dev", privateDev())
 		case "proc":
 			must("proc", unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""))
+		case "hang":
+			must("a mount that hangs", hangingMount(arg))
 		case "ro":
 			must("read-only", unix.Mount("", root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 		case "uid":
@@ -69,6 +72,53 @@ func enterMain(words []string) {
 			}
 			argv := words[i+1:]
 			must("exec "+argv[0], unix.Exec(argv[0], argv, os.Environ()))
+		}
+	}
+}
+
+// hangingMount puts a file system at dir that answers nothing as long as we live.
+func hangingMount(dir string) error {
+	cmd := exec.Command("/proc/self/exe", "@hang", dir)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	_, err = out.Read(make([]byte, 1))
+	return err
+}
+
+// hangMain is the server of that file system: it answers the greeting of the kernel (FUSE_INIT, linux/fuse.h) and nothing else.
+func hangMain(dir string) {
+	must := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "hang:", err)
+			os.Exit(1)
+		}
+	}
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	must(err)
+	must(unix.Mount("hang", dir, "fuse.hang", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd)))
+	buf := make([]byte, 1<<20)
+	_, err = unix.Read(fd, buf)
+	must(err)
+	le := binary.LittleEndian
+	answer := make([]byte, 16+64) // fuse_out_header, fuse_init_out
+	le.PutUint32(answer, uint32(len(answer)))
+	copy(answer[8:16], buf[8:16]) // unique
+	le.PutUint32(answer[16:], 7)  // major
+	le.PutUint32(answer[20:], 31) // minor
+	le.PutUint32(answer[36:], 4096)
+	_, err = unix.Write(fd, answer)
+	must(err)
+	fmt.Println()
+	for {
+		if _, err := unix.Read(fd, buf); err != nil && err != unix.EINTR {
+			os.Exit(0)
 		}
 	}
 }
@@ -106,7 +156,7 @@ func privateDev() error {
 	return os.Remove(dir)
 }
 
-func init() { enterBox, enterPanics = enterMain, panickingMain }
+func init() { enterBox, enterPanics, hang = enterMain, panickingMain, hangMain }
 
 var actorOnce built
 

@@ -952,7 +952,7 @@ func (k *tail) Write(b []byte) (int, error) {
 // probe runs ex in the surroundings of service c; nil when it exits 0 in time, else an error with the last thing that it said.
 func (t *procs) probe(c *config, ex execDef, invocation string, timeout time.Duration) error {
 	due := time.Now().Add(timeout)
-	sp, err := resolve(c, ex, invocation)
+	sp, err := resolve(c, ex, invocation, func(string) {})
 	if err != nil {
 		return err
 	}
@@ -1145,13 +1145,16 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // resolve turns ex, a program of service c, into a spec: environment, program file, user. It checks with ordinary blocking calls all that
 // can be checked before a fork, so it may hang on a dead mount for as long as that is dead: call it on a goroutine and bound how many.
-// Every error is a spawn error for people.
-func resolve(c *config, ex execDef, invocation string) (*spec, error) {
+// at is told, before each, which path it looks at. Every error is a spawn error for people.
+func resolve(c *config, ex execDef, invocation string, at func(string)) (*spec, error) {
 	s := &c.Service
 	sp := &spec{Dir: s.Dir, Stdin: -1, Stdout: -1, Stderr: -1, UID: -1, GID: -1}
 	home, err := resolveUser(sp, s)
 	if err != nil {
 		return nil, err
+	}
+	if s.EnvFile != "" {
+		at(strings.TrimPrefix(s.EnvFile, "-"))
 	}
 	if sp.Env, err = serviceEnv(s, invocation, home); err != nil {
 		return nil, err
@@ -1172,11 +1175,12 @@ func resolve(c *config, ex execDef, invocation string) (*spec, error) {
 		return nil, &spawnError{"exec is empty", syscall.EINVAL}
 	}
 	if sp.Dir != "" {
+		at(sp.Dir)
 		if err := checkDir(sp.Dir); err != nil {
 			return nil, err
 		}
 	}
-	if sp.Path, err = lookProgram(sp); err != nil {
+	if sp.Path, err = lookProgram(sp, at); err != nil {
 		return nil, err
 	}
 	return sp, nil
@@ -1199,9 +1203,10 @@ func resolveUser(sp *spec, s *serviceDef) (string, error) {
 }
 
 // lookProgram finds the program file: a name without / in the PATH of the service, a relative one below its directory.
-func lookProgram(sp *spec) (string, error) {
+func lookProgram(sp *spec, at func(string)) (string, error) {
 	name := sp.Argv[0]
 	if strings.Contains(name, "/") {
+		at(name)
 		return name, checkProgram((&spec{Path: name, Dir: sp.Dir}).file())
 	}
 	search := defaultPath
@@ -1216,6 +1221,7 @@ func lookProgram(sp *spec) (string, error) {
 		if !path.IsAbs(file) {
 			file = path.Join(sp.Dir, file)
 		}
+		at(file)
 		err := checkProgram(file)
 		if err == nil {
 			return file, nil

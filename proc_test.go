@@ -390,7 +390,7 @@ func TestRow07_ErrorsOfExecAreExact(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			cfg := &config{Service: serviceDef{Name: "x", Dir: c.dir, Env: map[string]string{"PATH": "/usr/bin:/bin"}}}
-			sp, err := resolve(cfg, c.exec, "")
+			sp, err := resolve(cfg, c.exec, "", func(string) {})
 			if err == nil {
 				_, err = tab.start(sp, "x", "", func(exit) { t.Error("it started") })
 			}
@@ -452,7 +452,7 @@ func TestUserSwitch(t *testing.T) {
 		skip(t, "only root may become somebody else")
 	}
 	tab := newTestProcs(t)
-	same, err := resolve(&config{Service: serviceDef{User: "0", Env: map[string]string{"PATH": "/bin"}}}, execDef{Argv: []string{"sh"}}, "")
+	same, err := resolve(&config{Service: serviceDef{User: "0", Env: map[string]string{"PATH": "/bin"}}}, execDef{Argv: []string{"sh"}}, "", func(string) {})
 	if err != nil || same.UID != -1 {
 		t.Errorf("becoming who we are: %+v, %v", same, err)
 	}
@@ -815,7 +815,7 @@ func TestResolveFindsPrograms(t *testing.T) {
 		{execDef{Argv: []string{"tool"}}, dir, "sub", dir + "/sub/tool", 1},
 		{execDef{Line: "tool | cat"}, "", dir, "/bin/sh", 3},
 	} {
-		sp, err := resolve(&config{Service: serviceDef{Dir: c.dir, Env: map[string]string{"PATH": c.path}}}, c.exec, "")
+		sp, err := resolve(&config{Service: serviceDef{Dir: c.dir, Env: map[string]string{"PATH": c.path}}}, c.exec, "", func(string) {})
 		if err != nil || sp.Path != c.wantPath || len(sp.Argv) != c.wantLength {
 			t.Errorf("%v in %q with PATH=%s: %+v, %v", c.exec, c.dir, c.path, sp, err)
 		}

@@ -70,6 +70,7 @@ type life struct {
 	told  chan struct{} // closed when the graph has been told of the process
 	name  string
 	gen   uint64
+	stuck atomic.Bool // its last health check has not come back
 }
 
 // queue is an unbounded list that producers never wait for. One consumer waits on wake.
@@ -385,13 +386,37 @@ func (s *supervisor) stop(l *life) {
 	})
 }
 
-// check runs one health check and reports it.
+// checkGrace is how much longer than its timeout a check may take before it counts as stuck: to kill a command, and to read what it said.
+const checkGrace = time.Second
+
+var errStuck = newError("the check itself hangs: is its target on a mount that does not answer?")
+
+// check runs one health check and reports it. One that hangs in the kernel is a failure, and so is the next one as long as it does.
 func (s *supervisor) check(name string, gen uint64, c *config) {
+	l := s.life(gen)
+	if l == nil {
+		return
+	}
 	invocation := ""
-	if l := s.life(gen); l != nil && l.proc != nil {
+	if l.proc != nil {
 		invocation = l.proc.invocation // so that what is left of a check ends with its service
 	}
-	err := check(c.Health, func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, invocation, timeout) })
+	probe := func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, invocation, timeout) }
+	err := errStuck
+	if !l.stuck.Swap(true) {
+		done := make(chan error, 1)
+		background("health check", func() {
+			err := check(c.Health, probe)
+			l.stuck.Store(false)
+			done <- err
+		})
+		limit := time.NewTimer(c.Health.Timeout + checkGrace)
+		defer limit.Stop()
+		select {
+		case err = <-done:
+		case <-limit.C:
+		}
+	}
 	ev := event{kind: eventHealth, name: name, gen: gen, ok: err == nil}
 	if err != nil {
 		ev.text = err.Error()
@@ -509,6 +534,9 @@ func (s *supervisor) complain(r *reloadResult) {
 const loadPatience = 2 * time.Second
 
 // serverMain is `zinit server`: the daemon, until a signal, a client or the keeper ends it. It returns the exit code.
+//
+// It keeps the main thread for itself, which does nothing but wait. The kernel prefers that thread for the signals of a process (complete_signal in
+// kernel/signal.c), and one that hangs on a dead mount takes none: no end of a service would be seen any more.
 func serverMain(opts serverOptions) int {
 	if opts.checkState {
 		return checkState()
@@ -836,6 +864,7 @@ type spawnJob struct {
 	invocation string
 	phase      int // under spawner.mu: jobWaiting … jobOver
 	limit      *time.Timer
+	at         string      // under spawner.mu: the path that is looked at
 	sp         *spec       // from jobReady on
 	pipes      *logPipes   // from jobReady on
 	rooms      []*forkRoom // where it is to be forked; none: here
@@ -882,8 +911,9 @@ func newSpawner(s *supervisor) *spawner {
 func (p *spawner) add(j *spawnJob) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.looking[j.name] != nil {
-		background("spawn", func() { p.fail(j, doesNotAnswer(j)) })
+	if other := p.looking[j.name]; other != nil {
+		text := doesNotAnswer(other.at)
+		background("spawn", func() { p.fail(j, text) })
 		return
 	}
 	p.byGen[j.gen] = j
@@ -901,21 +931,28 @@ func (p *spawner) hire(most int) {
 		background("spawn", p.worker)
 		return
 	}
-	if p.grow == nil && len(p.jobs) > 0 && p.workers < maxLookers {
-		seen := p.moves
-		p.grow = time.AfterFunc(growAfter, func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.grow = nil
-			most := fewWorkers
-			if p.moves == seen {
-				most = maxLookers
-			}
-			if len(p.jobs) > 0 {
-				p.hire(most)
-			}
-		})
+	p.watch()
+}
+
+// watch looks in a while whether the workers get on. While none of them does, and something waits for them, their number doubles.
+func (p *spawner) watch() {
+	if p.grow != nil || len(p.jobs) == 0 || p.workers >= maxLookers {
+		return
 	}
+	seen := p.moves
+	p.grow = time.AfterFunc(growAfter, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.grow = nil
+		if p.moves != seen {
+			p.hire(fewWorkers)
+		} else {
+			for range p.workers {
+				p.hire(maxLookers)
+			}
+		}
+		p.watch()
+	})
 }
 
 // worker forks what is ready, where nobody else does, and prepares jobs, until there is nothing to do.
@@ -1041,16 +1078,8 @@ func (p *spawner) idle() bool {
 	return p.busy == 0 && len(p.jobs) == 0 && len(p.ready) == 0 && p.forking == 0
 }
 
-func doesNotAnswer(j *spawnJob) string {
-	e := j.cfg.Service.Exec
-	name := e.Line
-	if len(e.Argv) > 0 {
-		name = e.Argv[0]
-	}
-	if i := strings.IndexByte(name, ' '); i > 0 {
-		name = name[:i]
-	}
-	return name + " does not answer: is it on a mount that hangs?"
+func doesNotAnswer(path string) string {
+	return visible(path) + " does not answer: is it on a mount that hangs?"
 }
 
 // prepare looks at the program and makes the pipes: all that can be done before the fork. False: there will be none, and the graph was told.
@@ -1061,10 +1090,17 @@ func (p *spawner) prepare(j *spawnJob, waiting int) bool {
 	}
 	j.limit = time.AfterFunc(limit, func() {
 		if p.leave(j, jobOver) {
-			p.fail(j, doesNotAnswer(j))
+			p.mu.Lock()
+			text := doesNotAnswer(j.at)
+			p.mu.Unlock()
+			p.fail(j, text)
 		}
 	})
-	sp, err := resolve(j.cfg, j.cfg.Service.Exec, j.invocation)
+	sp, err := resolve(j.cfg, j.cfg.Service.Exec, j.invocation, func(path string) {
+		p.mu.Lock()
+		j.at = path
+		p.mu.Unlock()
+	})
 	j.limit.Stop()
 	if !p.leave(j, jobReady) {
 		return false
