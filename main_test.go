@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -174,7 +175,9 @@ func runSuite(m *testing.M) int {
 		return 1
 	}
 	suiteDir = dir
-	_ = flag.Set("test.parallel", "8") // these tests mostly wait; -parallel N on the command line counts all the same
+	if !slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzz=") }) { // there it means how many work
+		_ = flag.Set("test.parallel", "8") // these tests mostly wait; -parallel N on the command line counts all the same
+	}
 	os.Setenv("TMPDIR", dir)
 	os.Setenv(suiteMark, dir)
 	code := m.Run()
