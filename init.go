@@ -699,7 +699,6 @@ func (k *keeper) startServer() {
 	pid, err := sysForkServer(path, argv, []int{0, 1, 2, theirs, k.memo})
 	_ = sysClose(theirs)
 	if err != nil {
-		k.newPath, k.newBy = "", time.Time{}
 		_ = sysClose(ours)
 		logf(logError, "cannot run the server %s: %v", path, err)
 		k.serverFailed()
@@ -792,6 +791,12 @@ func (k *keeper) serverEnded(status uint32) {
 
 // serverFailed plans the next try, with a growing delay, or gives up after ten.
 func (k *keeper) serverFailed() {
+	if k.newPath != "" {
+		logf(logError, "the new binary %s does not come up; the old one takes over again", k.newPath)
+		k.newPath, k.newBy, k.tries = "", time.Time{}, 0
+		k.startAt = time.Now()
+		return
+	}
 	k.tries++
 	if k.tries >= maxTries || time.Since(k.downAt) > maxDown {
 		k.giveUp(fmt.Sprintf("%d tries", k.tries))
@@ -1307,7 +1312,7 @@ func (k *keeper) onTried(r trial) {
 // upgradeLate takes the old binary back when the new server has not adopted everything in time.
 func (k *keeper) upgradeLate() {
 	logf(logError, "the new binary %s did not adopt the services in %s; the old one takes over again", k.newPath, span(upgradeTime))
-	k.newPath, k.newBy = "", time.Time{}
+	k.newPath, k.newBy, k.tries = "", time.Time{}, 0
 	if k.server.pid != 0 {
 		k.server.planned = true
 		_ = sysKill(k.server.pid, sigKill)

@@ -1410,6 +1410,43 @@ func TestRow38_BrokenUpgrade(t *testing.T) {
 	}
 }
 
+// TestRow38_NewServerThatFails: a binary that reads the state and then does not serve is given up, and the old one takes over again.
+func TestRow38_NewServerThatFails(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"hangs": "sleep 1000", "exits": "exit 1", "dies": "kill -SEGV $$"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+			b.is("running", "web")
+			web, old := b.status("web").PID, b.serverPID()
+			bad := filepath.Join(b.dir, "bad")
+			text := "#!/bin/sh\ncase \"$*\" in *--check-state*) echo state ok 9.9;; *) " + line + ";; esac\n"
+			if err := os.WriteFile(bad, []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			b.ok("upgrade", bad)
+			b.says("the old one takes over again")
+			within(t, patience, "the old one serves", func() bool {
+				return strings.Contains(commandLine(b.serverPID()), "server --keeper") && b.serverPID() != old
+			})
+			b.up()
+			if took := time.Since(began); took > upgradeTime+handoverTime+slack {
+				t.Errorf("it took %v", took)
+			}
+			if st := b.status("web"); st.PID != web || st.State != "running" {
+				t.Errorf("web was pid %d and is %+v", web, st)
+			}
+			b.ok("upgrade")
+			b.says("PID 1 is version " + version + " now")
+			b.up()
+			if b.status("web").PID != web {
+				t.Error("the upgrade has touched web")
+			}
+		})
+	}
+}
+
 // TestStateSurvives: wishes, back-off and counters go on where they were.
 func TestStateSurvives(t *testing.T) {
 	t.Parallel()
