@@ -338,7 +338,7 @@ func TestRow11_HundredMegabytesOnOneLineFromAService(t *testing.T) {
 				t.Fatalf("a line of %d bytes", len(l.Text))
 			}
 		}
-		if peak := memoryPeak(t, s.cmd.Process.Pid); peak > 48<<20 {
+		if peak := memoryPeak(t, s.cmd.Process.Pid); peak > 80<<20 { // a server that kept the line would take more than it has
 			t.Errorf("the server took %d MB", peak>>20)
 		}
 	})

@@ -266,6 +266,13 @@ func (p *tty) keys(keys string) {
 	}
 }
 
+// written is all that the program has written, as it came.
+func (p *tty) written() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.raw)
+}
+
 func (p *tty) screen() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -754,8 +761,8 @@ func TestREPLWithoutCapabilities(t *testing.T) {
 		p.shows("no method service.is_running")
 		p.keys("exit\r")
 		p.leaves(exitDone)
-		if strings.Contains(string(p.raw), "\x1b") {
-			t.Errorf("%s: escapes were written: %q", term, p.raw)
+		if raw := p.written(); strings.Contains(raw, "\x1b") {
+			t.Errorf("%s: escapes were written: %q", term, raw)
 		}
 	}
 }
