@@ -349,6 +349,27 @@ func (c *cli) names(words []string) ([]string, int) {
 	return without(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
 }
 
+// unknown is the first of the names that is not among all services, and says so; "" when there is none.
+func (c *cli) unknown(names, all []string) string {
+	for _, n := range names {
+		if !slices.Contains(all, n) && n != "syslog" {
+			errorf("no service `%s`", n)
+			c.hintName(n, "")
+			return n
+		}
+	}
+	return ""
+}
+
+// unknownNow is unknown among the services that there are now.
+func (c *cli) unknownNow(names []string) string {
+	var all []string
+	if _, err := c.call("service.list", nil, &all); err != nil {
+		return ""
+	}
+	return c.unknown(names, all)
+}
+
 // one says whether the words name exactly one service: then --json prints its result alone, else a list.
 //
 //go:noinline
@@ -1178,19 +1199,19 @@ func cmdHealth(c *cli) int {
 	if code != exitDone {
 		return code
 	}
-	for _, n := range names {
-		if !slices.ContainsFunc(all, func(s serviceStatusFull) bool { return s.Name == n }) {
-			errorf("no service `%s`", n)
-			c.hintName(n, "")
-			return exitNoService
-		}
+	var there []string
+	for i := range all {
+		there = append(there, all[i].Name)
+	}
+	if c.unknown(names, there) != "" {
+		return exitNoService
 	}
 	for i := range all {
 		s := &all[i]
 		if len(names) > 0 && !slices.Contains(names, s.Name) || len(names) == 0 && s.Wish != "up" {
 			continue
 		}
-		ok := s.State == "running" || s.State == "exited" && s.RestartInMS == nil
+		ok := s.State == "running" || s.State == "exited" && s.Wish == "up" && s.RestartInMS == nil
 		result.OK = result.OK && ok
 		result.Services = append(result.Services, one{s.Name, s.State, ok})
 		if !ok && !c.json {
@@ -1233,6 +1254,9 @@ func cmdLogs(c *cli) int {
 		lines = int(n)
 	}
 	if c.has("follow") {
+		if len(names) > 0 && c.unknownNow(names) != "" {
+			return exitNoService
+		}
 		return c.followLogs(names, since, lines)
 	}
 	p := params{}
@@ -1442,6 +1466,9 @@ func cmdMonitor(c *cli) int {
 	p := params{}
 	if len(names) > 0 {
 		p["services"] = names
+	}
+	if len(names) > 0 {
+		c.unknownNow(names) // it may come
 	}
 	return c.subscribe("events.subscribe", p, func(raw rawJSON) {
 		if c.json {
@@ -2240,7 +2267,7 @@ func cmdProbe(c *cli) int {
 		fmt.Fprintf(c.out, "%s\n", appendJSON(nil, map[string]any{"ok": err == nil, "error": errorText(err)}))
 	}
 	if err != nil {
-		errorf("%s: %v", c.args[0], err)
+		errorf("%v", err)
 		return exitNotRunning
 	}
 	if !c.json {

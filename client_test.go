@@ -444,13 +444,14 @@ func TestLogs(t *testing.T) {
 }
 
 func TestLogsFollow(t *testing.T) {
-	s := fakeServe(t, map[string]string{"logs.follow": `{"subscription":3}
+	s := fakeServe(t, map[string]string{"service.list": `["db","web"]`, "logs.follow": `{"subscription":3}
 note {"jsonrpc":"2.0","method":"log","params":{"subscription":3,"seq":8,"time_ms":5,"service":"web","stream":"stdout","text":"one <b>"}}
 note {"jsonrpc":"2.0","method":"log","params":{"subscription":3,"seq":9,"time_ms":6,"service":"web","stream":"stdout","text":"two","lost":4}}
 EOF`})
 	r := s.via(t, "logs", "-f", "web", "-n", "2").exits(t, exitNoServer)
-	expect(t, "request", s.requests()[0], `logs.follow {"lines":2,"services":["web"]}`)
+	expect(t, "request", s.requests()[1], `logs.follow {"lines":2,"services":["web"]}`)
 	expect(t, "text", r.out, "one <b>\n(4 lines lost: too slow)\ntwo\n")
+	expect(t, "a name of nobody", s.via(t, "logs", "-f", "wbe").exits(t, exitNoService).err, "zinit: no service `wbe`\nhint: did you mean `web`?\n")
 	expect(t, "json", s.via(t, "logs", "-f", "--json").out, `
 {"seq":8,"time_ms":5,"service":"web","stream":"stdout","text":"one <b>"}
 {"seq":9,"time_ms":6,"service":"web","stream":"stdout","text":"two","lost":4}
@@ -479,6 +480,9 @@ func TestHealthForDocker(t *testing.T) {
 	expect(t, "json", s.via(t, "health", "db", "web", "--json").exits(t, exitNotRunning).out,
 		`{"ok":false,"services":[{"name":"db","state":"failed","ok":false},{"name":"web","state":"running","ok":true}]}`+"\n")
 	expect(t, "good", s.via(t, "health", "web").exits(t, exitDone).out, "ok, 1 service\n")
+	stopped := fakeServe(t, map[string]string{"service.list_full": `[{"name":"job","state":"exited","wish":"up"},{"name":"web","state":"exited","wish":"down"}]`})
+	expect(t, "only what is wanted", stopped.via(t, "health").exits(t, exitDone).out, "ok, 1 service\n")
+	expect(t, "stopped by a person", stopped.via(t, "health", "web").exits(t, exitNotRunning).out, "web is exited\n")
 }
 
 func TestCreateBuildsAConfiguration(t *testing.T) {

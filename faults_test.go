@@ -656,6 +656,29 @@ func TestRow20_ShutdownWhileStarting(t *testing.T) {
 	}
 }
 
+// TestNothingBeginsDuringAShutdown: what would start something, or go over to another server, is refused; looking, stopping and killing go on.
+func TestNothingBeginsDuringAShutdown(t *testing.T) {
+	s := startServer(t, map[string]string{"deaf": playing("[lifecycle]\nstop_timeout_ms = 60000\n", "ignore=TERM", "print=up", "block"), "off": playing(waiting, "block")})
+	eventually(t, "it is deaf", func() bool { return strings.Contains(s.ok("logs", "deaf"), "up") })
+	c := s.dial()
+	c.call("system.shutdown", `[]`)
+	const fresh = `[{"service":{"name":"fresh","exec":"sleep 1"}}]`
+	for method, params := range map[string]string{"service.start": `["off"]`, "service.restart": `["deaf"]`, "service.start_all": `[]`, "service.reload": `[]`, "service.create": fresh, "service.set": fresh,
+		"service.delete_all": `[]`, "system.prepare_restart": `[]`, "system.upgrade": `[]`} {
+		if _, fail := c.try(method, params); fail == nil || fail.Code != -32006 || fail.Data["kind"] != "shutting_down" {
+			t.Errorf("%s: %+v", method, fail)
+		}
+	}
+	for method, params := range map[string]string{"service.status": `["deaf"]`, "service.stop": `["deaf"]`, "system.shutdown": `[]`} {
+		c.call(method, params)
+	}
+	c.call("service.kill", `["deaf","KILL"]`)
+	if err := <-s.ended; err != nil {
+		t.Error(err)
+	}
+	s.ended <- nil
+}
+
 // TestShutdownLeavesNothing: what left its session, its parent and its environment belongs to nobody, but to the server's end it does.
 // Who watches sees every service end before the connection closes.
 func TestShutdownLeavesNothing(t *testing.T) {

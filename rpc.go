@@ -2835,8 +2835,21 @@ func doPower(q *rpcCall) (any, error) {
 	return okResult{true}, err
 }
 
+// notClosing refuses what a shutdown makes pointless.
+func (q *rpcCall) notClosing() (err error) {
+	q.core().view(func(g *graph, _ time.Time) {
+		if g.closing != nil {
+			err = rpcFail("shutting_down", "cannot do %s: the system is shutting down", q.row.name)
+		}
+	})
+	return err
+}
+
 // doPrepareRestart answers first: the connection is gone with the server.
 func doPrepareRestart(q *rpcCall) (any, error) {
+	if err := q.notClosing(); err != nil {
+		return nil, err
+	}
 	file, names, after, err := q.core().prepareRestart()
 	if err != nil {
 		return nil, err
@@ -2847,6 +2860,9 @@ func doPrepareRestart(q *rpcCall) (any, error) {
 
 func doUpgrade(q *rpcCall) (any, error) {
 	binary := q.str("binary")
+	if err := q.notClosing(); err != nil {
+		return nil, err
+	}
 	q.later = func() (any, error) {
 		ver, after, err := q.core().upgrade(binary)
 		if err != nil {
