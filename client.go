@@ -2103,20 +2103,18 @@ func graphProblems(configs []*config) (errs, warnings []problem) {
 	}
 	complaints := checkGraph(all)
 	for _, n := range names {
-		at := problem{Path: all[n].path, Line: 1, Column: 1}
-		if text := complaints[n]; text != "" {
-			at.Message = text
-			errs = append(errs, at)
+		if m := complaints[n]; m.text != "" {
+			errs = append(errs, all[n].listing(m.name, m.text))
 		}
 		for _, r := range all[n].Dependencies.Requires {
 			if all[r] != nil {
 				continue
 			}
-			at.Message = "requires `" + r + "`, which is in none of the files"
+			text := "requires `" + r + "`, which is in none of the files"
 			if near := nearest(r, names); near != "" {
-				at.Message += "; did you mean `" + near + "`?"
+				text += "; did you mean `" + near + "`?"
 			}
-			warnings = append(warnings, at)
+			warnings = append(warnings, all[n].listing(r, text))
 		}
 	}
 	return errs, warnings

@@ -1113,6 +1113,18 @@ func (r *reader) warn(parts []string, format string, args ...any) {
 	r.warns = append(r.warns, r.about(false, fmt.Sprintf(format, args...), parts...))
 }
 
+// listing is a complaint about a name in the dependencies of c, at its place there as long as c has the text of its file.
+func (c *config) listing(name, text string) problem {
+	r := readTOML([]byte(c.source), c.path, c.Service.Name)
+	d := &c.Dependencies
+	for i, names := range [][]string{d.Requires, d.After, d.Wants, d.Conflicts} {
+		if at := slices.Index(names, name); at >= 0 {
+			return r.about(true, text, "dependencies", keysOf("dependencies")[i], strconv.Itoa(at))
+		}
+	}
+	return r.problemAt(0, text)
+}
+
 // parseTOML reads the text of a file. All its errors are reported at once, and then the config is nil; warnings alone do not hinder it.
 // defaultName is the name if the file gives none.
 func parseTOML(data []byte, path, defaultName string) (*config, []problem, []problem) {

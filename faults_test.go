@@ -159,12 +159,12 @@ func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
 		for who, text := range map[string]string{"check": out, "reload": reload, "the log": string(log)} {
 			t.Log(who)
 			says(t, text, "typo.toml:3:1: unknown key `restat`; did you mean `restart`?", "syntax.toml:1:", "types.toml:2:", "types.toml:3:",
-				"empty.toml:1:1:", "binary.toml:1:", "a.toml:", "b.toml:", "c.toml:", "a -> b -> c -> a", "self -> self", "torn.toml:", "a b.toml:")
+				"empty.toml:1:1:", "binary.toml:1:", "a.toml:4:13: ", "b.toml:4:10: ", "c.toml:4:13: ", "a -> b -> c -> a", "self -> self", "torn.toml:", "a b.toml:")
 		}
 		out, code = s.zinit("why", "orphan")
 		says(t, out, "nowhere")
 		leans, _ := s.zinit("why", "needs-a")
-		says(t, leans, "requires a, whose file is not loaded", "a.toml:1:1: dependency cycle: a -> b -> c -> a")
+		says(t, leans, "requires a, whose file is not loaded", "a.toml:4:13: dependency cycle: a -> b -> c -> a")
 		lost, gone := s.zinit("start", "b")
 		if gone != 4 {
 			t.Errorf("start of what is not loaded: exit code %d", gone)

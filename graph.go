@@ -1548,30 +1548,33 @@ type reloadResult struct {
 
 // checkGraph returns for each unit what is wrong with its place among the others: a dependency on itself, a cycle over
 // requires and after (with its path), a name both required and conflicting. Units without complaint are not in the result.
-func checkGraph(all map[string]*config) map[string]string {
-	bad := map[string]string{}
+func checkGraph(all map[string]*config) map[string]misfit {
+	bad := map[string]misfit{}
 	for name, c := range all {
 		d := &c.Dependencies
 		for _, n := range d.Requires {
 			if slices.Contains(d.Conflicts, n) {
-				bad[name] = fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)
+				bad[name] = misfit{n, fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)}
 			}
 		}
 		if slices.Contains(d.Wants, name) {
-			bad[name] = fmt.Sprintf("dependency cycle: %s -> %s; take it out of wants", name, name)
+			bad[name] = misfit{name, fmt.Sprintf("dependency cycle: %s -> %s; take it out of wants", name, name)}
 		}
 		if slices.Contains(d.Conflicts, name) {
-			bad[name] = fmt.Sprintf("%s conflicts with itself; remove it from conflicts", name)
+			bad[name] = misfit{name, fmt.Sprintf("%s conflicts with itself; remove it from conflicts", name)}
 		}
 	}
 	for _, cycle := range cycles(all) {
 		path := strings.Join(append(slices.Clone(cycle), cycle[0]), " -> ")
-		for _, n := range cycle {
-			bad[n] = "dependency cycle: " + path + "; remove one of these from requires or after"
+		for i, n := range cycle {
+			bad[n] = misfit{cycle[(i+1)%len(cycle)], "dependency cycle: " + path + "; remove one of these from requires or after"}
 		}
 	}
 	return bad
 }
+
+// misfit is what is wrong with the place of a unit among the others: the name in its lists that is too much, and a sentence.
+type misfit struct{ name, text string }
 
 // cycles finds, for every group of units that reach each other over requires and after, one shortest way round for each member.
 func cycles(all map[string]*config) [][]string {
@@ -1868,7 +1871,7 @@ func (g *graph) put(ev event) {
 	}
 	all := g.future()
 	all[name] = ev.cfg
-	if text := checkGraph(all)[name]; text != "" {
+	if text := checkGraph(all)[name].text; text != "" {
 		g.refuse(ev.to, refuse("dependency_error", "%s", text))
 		return
 	}
@@ -2050,13 +2053,13 @@ func (g *graph) accept(l loadResult, r *reloadResult) []*config {
 		if len(bad) == 0 {
 			return accepted
 		}
-		left := without(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name] != "" })
+		left := without(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name].text != "" })
 		if len(left) == len(accepted) {
 			return accepted
 		}
 		for _, c := range accepted {
-			if text := bad[c.Service.Name]; text != "" {
-				r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: text})
+			if m := bad[c.Service.Name]; m.text != "" {
+				r.Errors = append(r.Errors, c.listing(m.name, m.text))
 			}
 		}
 		accepted = left

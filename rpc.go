@@ -2972,7 +2972,7 @@ func (q *rpcCall) precheck(c *config, w putWish) (old *config, err error) {
 		err = rpcFail("service_file_error", "cannot write %s: it is the file of %s", q.target(c, old), owner)
 	default:
 		all[name] = c
-		if text := checkGraph(all)[name]; text != "" {
+		if text := checkGraph(all)[name].text; text != "" {
 			err = rpcFail("dependency_error", "%s", text)
 		}
 	}
@@ -3025,7 +3025,7 @@ func doCheck(q *rpcCall) (any, error) {
 		var all map[string]*config
 		q.core().view(func(g *graph, _ time.Time) { all = g.future() })
 		all[c.Service.Name] = c
-		if text := checkGraph(all)[c.Service.Name]; text != "" {
+		if text := checkGraph(all)[c.Service.Name].text; text != "" {
 			errs = append(errs, problem{Message: text})
 		}
 	}
