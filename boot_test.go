@@ -1129,6 +1129,28 @@ func TestMachineLives(t *testing.T) {
 	m.waitEnd()
 }
 
+// TestMachineObeysTheKernelCommandLine: services of another directory, one target of them, and the emergency first.
+func TestMachineObeysTheKernelCommandLine(t *testing.T) {
+	t.Parallel()
+	m := startMachine(t, machineSpec{init: zinitBinary(t), words: "quiet zinit.emergency zinit.config=/srv zinit.target=bye", links: map[string]string{"/bin/zinit": "/init"}, files: map[string]string{
+		"/srv/needed.toml":              "[service]\nexec = [\"/bin/zinit\", \"monitor\"]\n",
+		"/srv/bye.toml":                 "[service]\nexec = [\"/bin/zinit\", \"reboot\"]\noneshot = true\nstatus = \"stop\"\n[dependencies]\nrequires = [\"needed\"]\n",
+		"/srv/other.toml":               "[service]\nexec = [\"/bin/zinit\", \"monitor\"]\n",
+		"/etc/zinit/services/late.toml": "[service]\nexec = [\"/bin/zinit\", \"monitor\"]\n",
+	}})
+	m.expect("zinit: emergency: asked for on the kernel command line")
+	m.expect("zinit> ")
+	m.typeLine("show /srv")
+	m.expect("bye.toml\nneeded.toml\nother.toml\n")
+	m.expect("zinit> ")
+	m.typeLine("retry")
+	before := m.expect("reboot: Restarting system")
+	m.waitEnd()
+	if strings.Contains(before, "other is running") || strings.Contains(before, "late is running") || !strings.Contains(before, "needed is running") {
+		t.Errorf("not what zinit.target asked for:\n%s", before)
+	}
+}
+
 // TestMachineWithABrokenConfiguration ends in the emergency, and goes on when that is left.
 func TestMachineWithABrokenConfiguration(t *testing.T) {
 	t.Parallel()
@@ -1207,7 +1229,7 @@ func TestMachineBootTime(t *testing.T) {
 	inittab := ""
 	for i := range 10 {
 		services[fmt.Sprintf("/etc/zinit/services/s%d.toml", i)] = "[service]\nexec = [\"/bin/actor\", \"uptime\", \"block\"]\n[logging]\nconsole = true\n"
-		inittab += fmt.Sprintf("::respawn:/bin/actor uptime block=%d\n", i) // of equal lines it takes one
+		inittab += fmt.Sprintf("::respawn:/bin/actor uptime block %d\n", i) // of equal lines it takes one
 	}
 	times := map[string]int{}
 	for _, row := range []struct {

@@ -321,6 +321,48 @@ func dockerConsole(t *testing.T, image string) {
 	}
 }
 
+// TestRow42_GraceOfAContainer: what does not end at its stop signal is killed in time, so that `docker stop` never has to, in the order of the services; a second
+// SIGTERM kills at once; and a deaf CMD ends the same way with 137.
+func TestRow42_GraceOfAContainer(t *testing.T) {
+	t.Parallel()
+	if _, err := docker("info"); err != nil {
+		skip(t, "no Docker engine: "+err.Error())
+	}
+	deaf := "=[service]\nexec = [\"/actor\", \"ignore=15\", \"print=up\", \"block\"]\n[lifecycle]\nstop_timeout_ms = 60000\n"
+	image := buildImage(t, "FROM scratch\nCOPY . /\nENTRYPOINT [\"/zinit\", \"init\", \"-c\"]\n", map[string]string{"zinit": zinitBinary(t), "actor": actorBinary(t),
+		"etc/zinit/services/db.toml": deaf, "etc/zinit/services/web.toml": deaf + "[dependencies]\nrequires = [\"db\"]\n"})
+	t.Run("docker stop", func(t *testing.T) {
+		t.Parallel()
+		c := runContainer(t, image).up()
+		c.is("running", "web", "db")
+		c.stops()
+	})
+	t.Run("second SIGTERM", func(t *testing.T) {
+		t.Parallel()
+		c := runContainer(t, image).up()
+		c.is("running", "web", "db")
+		mustDocker(t, "kill", "-s", "TERM", c.name)
+		eventually(t, "web is stopping", func() bool { return c.status("web").State == "stopping" })
+		began := time.Now()
+		mustDocker(t, "kill", "-s", "TERM", c.name)
+		if code := c.exits(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if took := time.Since(began); took > 5*time.Second+slack {
+			t.Errorf("it took %v", took)
+		}
+	})
+	t.Run("deaf CMD", func(t *testing.T) {
+		t.Parallel()
+		c := runContainer(t, image, "--", "/actor", "ignore=15", "print=here", "block").up()
+		within(t, patience, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
+		mustDocker(t, "stop", c.name)
+		if code := c.exits(); code != 137 || strings.Contains(c.logs(), "cannot") {
+			t.Errorf("exit code %d\n%s", code, c.logs())
+		}
+	})
+}
+
 // TestRow52_SandboxDeniesNewCalls: with a seccomp profile that refuses what is newer than Linux 3 all goes on, also over the death of the server and an upgrade.
 func TestRow52_SandboxDeniesNewCalls(t *testing.T) {
 	t.Parallel()
