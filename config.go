@@ -1578,7 +1578,8 @@ type loadResult struct {
 
 // loadDirs reads every NAME.toml of the directories ("" is skipped). A bad file is reported and hinders no other; of two files with
 // the same name inside, the second one is refused. It may block as long as the disk does.
-func loadDirs(systemDir string, dirs []string) (loaded loadResult) {
+func loadDirs(systemDir string, dirs []string) *loadResult {
+	loaded := &loadResult{}
 	first := map[string]*config{} // by the name inside
 	seen := map[string]bool{}
 	for i, dir := range append([]string{systemDir}, dirs...) {
@@ -1591,16 +1592,15 @@ func loadDirs(systemDir string, dirs []string) (loaded loadResult) {
 				loaded.errors = append(loaded.errors, *f.bad)
 				continue
 			}
-			r := f.reader
-			c, errs, warns := r.result()
-			loaded.warnings = append(loaded.warnings, warns...)
-			loaded.errors = append(loaded.errors, errs...)
+			loaded.warnings = append(loaded.warnings, f.warns...)
+			loaded.errors = append(loaded.errors, f.errs...)
+			c := f.c
 			if c == nil {
 				continue
 			}
 			name := c.Service.Name
 			if other := first[name]; other != nil {
-				loaded.errors = append(loaded.errors, r.about(true, fmt.Sprintf("the name %q is already taken by %s; give one of them another name", name, visible(other.path)), c.Kind, "name"))
+				loaded.errors = append(loaded.errors, f.reader.about(true, fmt.Sprintf("the name %q is already taken by %s; give one of them another name", name, visible(other.path)), c.Kind, "name"))
 				continue
 			}
 			first[name] = c
@@ -1612,8 +1612,10 @@ func loadDirs(systemDir string, dirs []string) (loaded loadResult) {
 
 // fileRead is a file that was read, or why it could not be.
 type fileRead struct {
-	reader *reader
-	bad    *problem
+	reader      *reader
+	c           *config // nil: it is refused
+	errs, warns []problem
+	bad         *problem
 }
 
 // readFiles reads files with as many hands as there are processors: a boot waits for it.
@@ -1623,7 +1625,10 @@ func readFiles(paths []string, system bool) []fileRead {
 	var hands sync.WaitGroup
 	read := func() {
 		for i := int(next.Add(1)) - 1; i < len(paths); i = int(next.Add(1)) - 1 {
-			all[i].reader, all[i].bad = readFile(paths[i], system)
+			f := &all[i]
+			if f.reader, f.bad = readFile(paths[i], system); f.bad == nil {
+				f.c, f.errs, f.warns = f.reader.result()
+			}
 		}
 	}
 	const each = 10 // files that are worth a hand

@@ -186,7 +186,7 @@ type event struct {
 	text      string
 	hindrance hindrance
 	cfg       *config
-	load      loadResult
+	load      *loadResult
 	power     string
 	missing   bool // of eventSpawnFailed: the program is not there
 }
@@ -221,7 +221,7 @@ type effect struct {
 	from, to   state
 	reason     *failureReason
 	ticket     *ticket
-	answer     answer
+	answer     *answer // nil: none
 	err        *refusal
 	text       string
 	restartIn  time.Duration
@@ -411,12 +411,21 @@ func (g *graph) unknown(name string) *refusal {
 	return r
 }
 
+// reply is what the one who waits gets.
+func (e *effect) reply() reply {
+	r := reply{err: e.err}
+	if e.answer != nil {
+		r.answer = *e.answer
+	}
+	return r
+}
+
 func (g *graph) emit(e effect) { g.out = append(g.out, e) }
 
 //go:noinline
 func (g *graph) answer(to *ticket, a answer) {
 	if to != nil {
-		g.emit(effect{kind: effectReply, ticket: to, answer: a})
+		g.emit(effect{kind: effectReply, ticket: to, answer: &a})
 	}
 }
 
@@ -1965,6 +1974,7 @@ func (g *graph) reload(ev event) {
 	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},
 		Errors: append([]problem{}, ev.load.errors...), Warnings: append([]problem{}, ev.load.warnings...)}
 	g.vanished(ev.load, r)
+	g.out = slices.Grow(g.out, 3*len(ev.load.configs)) // each is configured, moved and spawned at a boot
 	accepted := g.accept(ev.load, r)
 	var fresh, changed []*unit // changed: with a configuration that is not in force yet, by this reload or one before
 	for _, c := range accepted {
@@ -2036,7 +2046,7 @@ func (u *unit) adoptPlace(c *config, g *graph) {
 
 // accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
 // unit is loaded its present version stays; as the loaded graph has no cycle this ends.
-func (g *graph) accept(l loadResult, r *reloadResult) []*config {
+func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
 	accepted := without(slices.Clone(l.configs), func(c *config) bool {
 		taken := g.main != "" && c.Service.Name == g.main
 		if taken {
@@ -2067,7 +2077,7 @@ func (g *graph) accept(l loadResult, r *reloadResult) []*config {
 }
 
 // retire takes away the units whose files are gone. A unit whose file is there but invalid, or whose directory cannot be read, stays.
-func (g *graph) retire(l loadResult, accepted []*config, r *reloadResult) {
+func (g *graph) retire(l *loadResult, accepted []*config, r *reloadResult) {
 	present := map[string]bool{}
 	for _, c := range accepted {
 		present[c.Service.Name] = true
@@ -2097,7 +2107,7 @@ func (g *graph) unretire(u *unit, c *config) {
 }
 
 // vanished makes an error of every directory that was there once and is gone.
-func (g *graph) vanished(l loadResult, r *reloadResult) {
+func (g *graph) vanished(l *loadResult, r *reloadResult) {
 	if g.dirs == nil {
 		g.dirs = map[string]bool{}
 	}

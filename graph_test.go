@@ -184,7 +184,7 @@ func (s *stage) write(e *effect) {
 
 func (s *stage) writeReply(e *effect, say func(string, ...any)) {
 	n := s.tickets[e.ticket]
-	a := e.answer
+	a := e.reply().answer
 	switch {
 	case e.err != nil:
 		say("  request %d refused: %s: %s", n, e.err.kind, e.err.text)
@@ -241,8 +241,8 @@ func (s *stage) pass(d time.Duration) {
 }
 
 // load is what the directories hold now.
-func (s *stage) load() loadResult {
-	var l loadResult
+func (s *stage) load() *loadResult {
+	l := &loadResult{}
 	for _, n := range slices.Sorted(func(yield func(string) bool) {
 		for n := range s.files {
 			if !yield(n) {
@@ -635,6 +635,7 @@ func (w *world) randomStep() {
 		ev := event{kind: kinds[r.Intn(len(kinds))], name: name, wait: r.Intn(2) == 0, tree: r.Intn(3) == 0, force: r.Intn(3) == 0, until: "running",
 			timeout: time.Duration(1+r.Intn(10)) * time.Second, to: w.ticket(), restart: r.Intn(2) == 0}
 		if ev.kind == eventReload {
+			ev.load = &loadResult{}
 			for range r.Intn(6) {
 				ev.load.configs = append(ev.load.configs, randomUnit(r))
 			}

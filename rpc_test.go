@@ -69,7 +69,7 @@ func (d *testDoor) run() {
 			for i := range work {
 				switch e := &work[i]; e.kind {
 				case effectReply:
-					e.ticket.done <- reply{e.answer, e.err}
+					e.ticket.done <- e.reply()
 				case effectSpawn:
 					d.s.submit(event{kind: eventSpawnFailed, name: e.name, gen: e.gen, text: "no spawning in this test"})
 				case effectMoved, effectConfigure, effectForget:

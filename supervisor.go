@@ -53,6 +53,7 @@ type supervisor struct {
 	acks        ackList
 	withCmd     bool
 	loaded      bool              // the directories have been read once; under mu
+	ahead       chan *loadResult  // what they held when the server began; nil: look when it is needed
 	answered    chan struct{}     // closed when who asked for an upgrade has been answered; under lifeMu
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
@@ -223,7 +224,11 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		if u := s.g.units[ev.name]; ev.kind == eventExited && u != nil {
 			u.exitSeq = s.acks.of(ev.pid)
 		}
-		work = append(work, s.g.step(now, ev)...)
+		if out := s.g.step(now, ev); work == nil {
+			work = out
+		} else {
+			work = append(work, out...)
+		}
 		s.loaded = s.loaded || ev.kind == eventReload
 	}
 	next := s.g.nextDue()
@@ -231,7 +236,13 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		work = append(work, s.g.step(now, event{kind: eventTick})...)
 		next = s.g.nextDue()
 	}
-	s.save()
+	changed := s.g.takeChanged()
+	if s.keeper == nil && len(changed) > 2*savePiece {
+		s.mu.Unlock()
+		s.performInPieces(work, changed)
+		return next
+	}
+	s.save(changed)
 	s.mu.Unlock()
 	for i := range batch {
 		if batch[i].kind == eventExited {
@@ -246,6 +257,34 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		s.do(&work[i])
 	}
 	return next
+}
+
+// savePiece is how many units are saved at once when many have changed.
+const savePiece = 64
+
+// performInPieces saves a great change, such as a boot, by and by, each piece before the effects that need it: so the first starts are
+// under way while the rest is saved.
+func (s *supervisor) performInPieces(work []effect, changed []*unit) {
+	saved := map[string]bool{}
+	save := func(until string) {
+		for len(changed) > 0 && !saved[until] {
+			piece := changed[:min(savePiece, len(changed))]
+			changed = changed[len(piece):]
+			s.mu.Lock()
+			s.save(piece)
+			s.mu.Unlock()
+			for _, u := range piece {
+				saved[u.name] = true
+			}
+		}
+	}
+	for i := range work {
+		if kind := work[i].kind; kind != effectConfigure && kind != effectMoved {
+			save(work[i].name)
+		}
+		s.do(&work[i])
+	}
+	save("")
 }
 
 // perform does one effect, or has it done on another goroutine when it might take time.
@@ -269,7 +308,7 @@ func (s *supervisor) perform(e *effect) {
 		name, gen, cfg := e.name, e.gen, e.cfg
 		background("guard", func() { s.guard(name, gen, cfg) })
 	case effectReply:
-		e.ticket.done <- reply{e.answer, e.err}
+		e.ticket.done <- e.reply()
 	case effectMoved:
 		s.moved(e)
 	case effectConfigure:
@@ -488,7 +527,7 @@ func (s *supervisor) info() serverInfo {
 // load reads the directories; the result goes to eventReload.
 //
 //go:noinline
-func (s *supervisor) load() loadResult {
+func (s *supervisor) load() *loadResult {
 	l := loadDirs(s.opts.systemDir, s.opts.configDirs)
 	const each = 2 // pipes that a service has
 	background("room for descriptors", func() { sysMakeRoom(each * len(l.configs)) })
@@ -498,7 +537,13 @@ func (s *supervisor) load() loadResult {
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
 	defer s.booted.Store(true)
-	a, err := s.ask(event{kind: eventReload, load: s.load(), name: s.opts.target}, nil)
+	ev := event{kind: eventReload, name: s.opts.target}
+	if s.ahead != nil {
+		ev.load = <-s.ahead
+	} else {
+		ev.load = s.load()
+	}
+	a, err := s.ask(ev, nil)
 	if err != nil {
 		return
 	}
@@ -556,6 +601,10 @@ func serverMain(opts serverOptions) int {
 	background("room for descriptors", func() { sysMakeRoom(0) })
 	s := newSupervisor(opts, serverMode(opts))
 	s.memory = memory
+	if !opts.keeper { // under the keeper this may be a server that adopts all, and needs no files
+		s.ahead = make(chan *loadResult, 1)
+		background("load", func() { s.ahead <- s.load() })
+	}
 	sigs := make(chan os.Signal, 16)
 	s.catch = func() { signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE) }
 	s.catch()
@@ -1505,8 +1554,7 @@ func (s *supervisor) serverRecord(dst []byte, c monoClock) []byte {
 }
 
 // save writes what the last steps changed. It runs before their effects: a process never exists without a record that it was to be.
-func (s *supervisor) save() {
-	changed := s.g.takeChanged()
+func (s *supervisor) save(changed []*unit) {
 	if s.journal == nil {
 		return
 	}
@@ -2274,7 +2322,7 @@ func (s *supervisor) freeze() {
 	s.logs.freeze()
 	s.logs.flushLogs(300 * time.Millisecond)
 	s.unsaved = true
-	s.save()
+	s.save(s.g.takeChanged())
 }
 
 func (s *supervisor) thaw() {

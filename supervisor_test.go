@@ -36,7 +36,7 @@ func TestLoopBacksOff(t *testing.T) {
 				s.submit(event{kind: eventSpawned, name: e.name, gen: e.gen, pid: 7})
 				s.submit(event{kind: eventExited, name: e.name, gen: e.gen, exit: exit{Known: true, Code: 1}})
 			case effectReply:
-				e.ticket.done <- reply{e.answer, e.err}
+				e.ticket.done <- e.reply()
 			}
 		})
 		defer close(quit)
@@ -63,7 +63,7 @@ func TestLoopTimesOut(t *testing.T) {
 			case effectCheck:
 				s.submit(event{kind: eventHealth, name: e.name, gen: e.gen, text: "connection refused"})
 			case effectReply:
-				e.ticket.done <- reply{e.answer, e.err}
+				e.ticket.done <- e.reply()
 			}
 		})
 		defer close(quit)
@@ -100,7 +100,7 @@ func TestRow27_ClockJumps(t *testing.T) {
 				s.submit(event{kind: eventExited, name: e.name, gen: e.gen, exit: exit{Known: true, Code: 1}})
 			}
 		case effectReply:
-			e.ticket.done <- reply{e.answer, e.err}
+			e.ticket.done <- e.reply()
 		}
 	})
 	defer close(quit)
@@ -152,10 +152,10 @@ func TestSavedState(t *testing.T) {
 		}
 		defer file.Close()
 		s.journal, s.unsaved = newJournal(int(file.Fd())), true
-		s.save()
+		s.save(s.g.takeChanged())
 		for range 20 {
 			w.randomStep()
-			s.save()
+			s.save(s.g.takeChanged())
 		}
 		if s.unsaved {
 			t.Fatal("the state was not saved")

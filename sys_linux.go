@@ -437,7 +437,7 @@ func sysExecHolding(path string, argv, env []string) (err error) {
 // A fork copies the table of descriptors, and the exec after it closes the copies one by one: with two read ends for each of
 // thousands of services that takes longer than all the rest. So once there are many (crowded), spawns go through a thread whose
 // table is its own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
-const crowded = 100
+const crowded = 300
 
 // forkThread is such a thread.
 type forkThread struct {
