@@ -171,16 +171,18 @@ func TestAnswers(t *testing.T) {
 				params = `["web"]`
 			}
 		}
-		client := d.dial(t)
-		result, fail := client.try(name, params)
-		if fail != nil {
-			if !slices.ContainsFunc(m["errors"].([]any), func(e any) bool { return e.(map[string]any)["code"] == float64(fail.Code) }) {
-				t.Errorf("%s %s: %+v, which it does not list", name, params, fail)
+		byName, byPosition := bothWays(t, m, params)
+		for _, params := range []string{byName, byPosition} {
+			result, fail := d.dial(t).try(name, params)
+			if fail != nil {
+				if !slices.ContainsFunc(m["errors"].([]any), func(e any) bool { return e.(map[string]any)["code"] == float64(fail.Code) }) {
+					t.Errorf("%s %s: %+v, which it does not list", name, params, fail)
+				}
+				continue
 			}
-			continue
-		}
-		if err := (checker{doc}).check(m["result"].(map[string]any)["schema"], parsed(t, result), name); err != nil {
-			t.Errorf("%v\nin %s", err, result)
+			if err := (checker{doc}).check(m["result"].(map[string]any)["schema"], parsed(t, result), name); err != nil {
+				t.Errorf("%v\nin %s", err, result)
+			}
 		}
 	}
 	for _, format := range []string{"dot", "mermaid", "json"} {
@@ -190,6 +192,66 @@ func TestAnswers(t *testing.T) {
 	}
 	if got := string(c.call("boot.analyze", `["text"]`)); !strings.Contains(got, "ready after") {
 		t.Errorf("boot.analyze as text: %s", got)
+	}
+}
+
+// bothWays writes parameters by name and by position, whichever way they are written.
+func bothWays(t *testing.T, m map[string]any, params string) (byName, byPosition string) {
+	named, list := map[string]any{}, []any{}
+	given := parsed(t, []byte(params))
+	for i, p := range m["params"].([]any) {
+		name := p.(map[string]any)["name"].(string)
+		switch given := given.(type) {
+		case []any:
+			if i < len(given) {
+				named[name] = given[i]
+			}
+		case map[string]any:
+			if v, ok := given[name]; ok {
+				named[name] = v
+			}
+		}
+		list = append(list, named[name])
+	}
+	return string(mustJSON(named)), string(mustJSON(list))
+}
+
+// TestWrongParams: each method, by name and by position, names what is missing, surplus, or of a wrong type, and does nothing.
+func TestWrongParams(t *testing.T) {
+	c := newTestDoor(t).dial(t)
+	wrong := map[string]any{"string": 5, "boolean": "true", "integer": 1.5, "array": "x", "object": []any{}}
+	for _, m := range parsed(t, c.call("rpc.discover", "[]")).(map[string]any)["methods"].([]any) {
+		m := m.(map[string]any)
+		method, params := m["name"].(string), m["params"].([]any)
+		refused := func(params any, names string) {
+			t.Helper()
+			_, fail := c.try(method, string(mustJSON(params)))
+			if fail == nil || fail.Code != -32602 || fail.Data["kind"] != "invalid_params" || !strings.Contains(fail.Message, names) {
+				t.Errorf("%s %s: %+v, want -32602 with %s", method, mustJSON(params), fail, names)
+			}
+		}
+		good := map[string]any{"name": "x", "config": map[string]any{}, "subscription": 1}
+		named, list := map[string]any{"surplus": 1}, []any{}
+		for _, p := range params {
+			p := p.(map[string]any)
+			name := p["name"].(string)
+			value := good[name]
+			if p["required"] == true {
+				refused(map[string]any{}, name)
+				refused([]any{}, name)
+				named[name] = value
+			}
+			kind, _ := p["schema"].(map[string]any)["type"].(string)
+			bad := wrong[kind]
+			if kind == "" {
+				bad = []any{} // a config, or a signal
+			}
+			refused(map[string]any{name: bad}, name)
+			refused(append(slices.Clone(list), bad), name)
+			list = append(list, value)
+		}
+		refused(named, "surplus")
+		refused(append(list, 1), fmt.Sprintf("#%d", len(params)+1))
 	}
 }
 
