@@ -253,7 +253,7 @@ func dockerCommand(t *testing.T, image string) {
 	t.Run("docker stop", func(t *testing.T) {
 		t.Parallel()
 		c := runContainer(t, image, "--", "/actor", "on=15:3", "print=here", "block")
-		eventually(t, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
+		eventually(t, "CMD runs", func() bool { return strings.Contains("\n"+c.logs(), "\nhere\n") })
 		mustDocker(t, "stop", c.name)
 		if code := c.exits(); code != 3 {
 			t.Errorf("exit code %d, not CMD's 3", code)
@@ -355,7 +355,7 @@ func TestRow42_GraceOfAContainer(t *testing.T) {
 	t.Run("deaf CMD", func(t *testing.T) {
 		t.Parallel()
 		c := runContainer(t, image, "--", "/actor", "ignore=15", "print=here", "block").up()
-		within(t, patience, "CMD runs", func() bool { return strings.Contains(c.logs(), "here") })
+		eventually(t, "CMD runs", func() bool { return strings.Contains("\n"+c.logs(), "\nhere\n") })
 		mustDocker(t, "stop", c.name)
 		if code := c.exits(); code != 137 || strings.Contains(c.logs(), "cannot") {
 			t.Errorf("exit code %d\n%s", code, c.logs())

@@ -766,7 +766,7 @@ func TestCommandComesLater(t *testing.T) {
 	if code := hasty.ends(patience); code != 6 {
 		t.Errorf("exit code %d", code)
 	}
-	if strings.Contains(patient.output(), "here") {
+	if strings.Contains("\n"+patient.output(), "\nhere\n") {
 		t.Error("CMD did not wait for slow as long as it should")
 	}
 }
@@ -805,7 +805,7 @@ func TestJobControl(t *testing.T) {
 	t.Run("not PID 1 stops with it", func(t *testing.T) {
 		t.Parallel()
 		b := startInit(t, nil, boxOptions{notOne: true, cmd: []string{"sh", "-c", "echo here; kill -TSTP $$; echo continued; exit 3"}})
-		b.says("here")
+		b.says("\nhere\n")
 		state := func() string {
 			st, err := readStat(b.cmd.Process.Pid)
 			if err != nil {
@@ -837,7 +837,7 @@ func TestRow16_CommandHasTheTerminal(t *testing.T) {
 		}
 	}()
 	text := func() string { mu.Lock(); defer mu.Unlock(); return seen.String() }
-	eventually(t, "CMD runs on the terminal", func() bool { return strings.Contains(text(), "here") })
+	eventually(t, "CMD runs on the terminal", func() bool { return strings.Contains("\n"+text(), "\nhere\r") })
 	if !strings.Contains(text(), "tty true foreground true") {
 		t.Errorf("CMD says %q", text())
 	}
