@@ -294,6 +294,29 @@ func TestRow19_DeafToSIGTERM(t *testing.T) {
 	})
 }
 
+// TestStopExec: it is told who is to be stopped, and what is left is removed as after a signal: the list of descendants is made before it.
+func TestStopExec(t *testing.T) {
+	needs(t, "setsid", "env")
+	dir := shortDir(t)
+	s := startServer(t, map[string]string{
+		"asked": "[service]\nexec = \"setsid env -i sleep 1000 & echo $! > " + dir + "/child; exec sleep 1000\"\n[lifecycle]\nstop_exec = \"echo $MAINPID $ZINIT_SERVICE > " + dir + "/told; kill $MAINPID\"\n",
+	})
+	child := 0
+	eventually(t, "the child has a session and no environment", func() bool {
+		text, _ := os.ReadFile(dir + "/child")
+		child, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return child != 0 && commandLine(child) == "sleep 1000" && len(sysEnviron(child)) == 0
+	})
+	pid := s.status("asked").PID
+	s.ok("stop", "asked", "--wait")
+	if told, _ := os.ReadFile(dir + "/told"); string(told) != fmt.Sprintf("%d asked\n", pid) {
+		t.Errorf("stop_exec was told %q", told)
+	}
+	if st := s.status("asked"); st.State != "exited" || alive(child) {
+		t.Errorf("it is %+v; its child is alive: %v", st, alive(child))
+	}
+}
+
 func TestRow10_AServiceThatNeverStopsPrinting(t *testing.T) {
 	unharmed(t, map[string]string{
 		"fire":  playing(waiting+"[lifecycle]\nstop_timeout_ms = 60000\n", "fill"),

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -418,7 +419,14 @@ func (s *supervisor) stop(l *life) {
 		return
 	}
 	background("stop_exec", func() {
-		if err := s.procs.probe(l.cfg, c.StopExec, l.proc.invocation, c.StopTimeout); err != nil {
+		told := *l.cfg
+		told.Service.Env = maps.Clone(told.Service.Env)
+		if told.Service.Env == nil {
+			told.Service.Env = map[string]string{}
+		}
+		told.Service.Env["MAINPID"] = strconv.Itoa(l.proc.pid)
+		l.proc.stop(0)
+		if err := s.procs.probe(&told, c.StopExec, l.proc.invocation, c.StopTimeout); err != nil {
 			logf(logWarn, "stop_exec of %s: %v; sending %s instead", l.name, err, signalName(c.StopSignal))
 			l.proc.stop(c.StopSignal)
 		}
