@@ -1889,7 +1889,12 @@ func cmdEdit(c *cli) int {
 		return exitRefused
 	}
 	after, err := os.ReadFile(file)
-	if err == nil && bytes.Equal(before, after) {
+	if err != nil {
+		errorf("the editor has left nothing to read: %v; nothing is changed", err)
+		os.RemoveAll(dir)
+		return exitRefused
+	}
+	if bytes.Equal(before, after) {
 		fmt.Fprintln(c.out, "nothing changed")
 		os.RemoveAll(dir)
 		return exitDone

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // judged is what encoding/json makes of a text, with numbers as they were written.
@@ -209,6 +210,19 @@ func TestJSONWritesStructs(t *testing.T) {
 	} {
 		if got := string(appendJSON(nil, v)); got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestJSONShowsNoControls: what a terminal would obey is never written as such, and reads back as it was.
+func TestJSONShowsNoControls(t *testing.T) {
+	for r := rune(0); r < 0x3000; r++ {
+		text, back := appendString(nil, "a"+string(r)+"b"), ""
+		if err := json.Unmarshal(text, &back); err != nil || back != "a"+string(r)+"b" && !(r >= 0xd800 && r < 0xe000) {
+			t.Errorf("%U is written as %q: %v", r, text, err)
+		}
+		if strings.ContainsFunc(string(text), unicode.IsControl) {
+			t.Errorf("%U is written as %q", r, text)
 		}
 	}
 }

@@ -1550,7 +1550,7 @@ func fieldsOf(t reflect.Type) []jsonField {
 	return all
 }
 
-// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+// appendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD; of control characters none is written as such, also not those behind U+007E.
 func appendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -1562,11 +1562,14 @@ func appendString(b []byte, s string) []byte {
 			if r == utf8.RuneError && n == 1 {
 				b = append(append(b, s[from:i]...), "\uFFFD"...)
 				from = i + 1
+			} else if r < 0xa0 { // a terminal would obey them
+				b = append(append(b, s[from:i]...), '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+				from = i + n
 			}
 			i += n
 			continue
 		}
-		if ch < 0x20 || ch == '"' || ch == '\\' {
+		if ch < 0x20 || ch == 0x7f || ch == '"' || ch == '\\' {
 			b = append(b, s[from:i]...)
 			switch ch {
 			case '"', '\\':
