@@ -212,6 +212,7 @@ var initFlags = []*commandFlag{
 // parseInit reads the words behind `zinit init`. Under a kernel, which hands on boot words that it does not know, strict is false and those are ignored.
 func parseInit(args []string, strict bool) (keeperOptions, error) {
 	o := keeperOptions{container: os.Getenv("ZINIT_CONTAINER") == "1", cmdWait: 5 * time.Second, rewrite: map[int]int{}, logLevel: os.Getenv("ZINIT_LOG_LEVEL")}
+	unknown := ""
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		if word == "--" {
@@ -221,10 +222,10 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		name, value, inline := strings.Cut(word, "=")
 		f := flagNamed(name, initFlags)
 		if f == nil {
-			if !strict && !strings.HasPrefix(word, "-") {
-				continue
+			if strict || strings.HasPrefix(word, "-") {
+				unknown = firstSet(unknown, word)
 			}
-			return o, newError("zinit init: unknown flag or word `%s`; a program to run stands behind --", word)
+			continue
 		}
 		if f.arg != "" && !inline {
 			if i++; i >= len(args) {
@@ -235,6 +236,13 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		if err := o.set(f.name, value); err != nil {
 			return o, err
 		}
+	}
+	if unknown != "" {
+		err := newError("zinit init: unknown flag or word `%s`; a program to run stands behind --", unknown)
+		if strict || o.container {
+			return o, err
+		}
+		logf(logWarn, "%v; ignored", err) // a machine boots all the same
 	}
 	if o.limit == 0 {
 		o.limit = 30 * time.Second
@@ -424,7 +432,13 @@ func initMain(args []string) int {
 	if o.logLevel != "" {
 		if err := setLogLevel(o.logLevel); err != nil {
 			errorf("%v", err)
-			return exitUsage
+			if !one || o.container {
+				return exitUsage
+			}
+			os.Unsetenv("ZINIT_LOG_LEVEL") // a machine boots all the same
+			if i := slices.Index(o.server, "--log-level"); i >= 0 {
+				o.server = slices.Delete(o.server, i, i+2)
+			}
 		}
 	}
 	if o.dryRun {

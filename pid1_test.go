@@ -46,6 +46,8 @@ func enterMain(words []string) {
 			root = arg
 			must("bind", unix.Mount(root, root, "", unix.MS_BIND, ""))
 			must("chdir", os.Chdir(root))
+		case "tmpfs":
+			must("tmpfs", unix.Mount("none", filepath.Join(root, arg), "tmpfs", 0, ""))
 		case "dev":
 			must("/dev", privateDev())
 		case "proc":
@@ -846,6 +848,26 @@ func TestRow16_CommandHasTheTerminal(t *testing.T) {
 	}
 	if code := b.ends(patience); code != 5 {
 		t.Errorf("exit code %d: Ctrl-C did not reach CMD alone\n%s", code, text())
+	}
+}
+
+// TestRow40_MachineBootsWhateverTheWords: what the kernel hands on and nobody understands is no reason not to boot. In a container it is a mistake.
+func TestRow40_MachineBootsWhateverTheWords(t *testing.T) {
+	t.Parallel()
+	needs(t, "nsenter")
+	// An empty root, and a /dev in it: the boot is to touch nothing of the machine that the test runs on.
+	b := startInit(t, map[string]string{"web": "[service]\nexec = [\"/actor\", \"block\"]\n"}, boxOptions{system: true, empty: true, dirs: []string{"dev"}, enter: []string{"tmpfs=dev"}, flags: []string{"single", "-b", "--bogus", "x", "--log-level", "loud"}, env: []string{"ZINIT_LOG_LEVEL=shrill"}}).up()
+	b.is("running", "web")
+	b.says("unknown flag or word `-b`")
+	b.signal(sigTerm)
+	if code := b.ends(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, flags := range [][]string{{"--bogus"}, {"--log-level", "loud"}, {"--exit-ok", "256"}, {"--rewrite", "TERM:"}, {"--cmd-wait-ms"}} {
+		b := startInit(t, nil, boxOptions{flags: flags})
+		if code := b.ends(patience); code != exitUsage {
+			t.Errorf("%q: exit code %d", flags, code)
+		}
 	}
 }
 
