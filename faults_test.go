@@ -299,7 +299,7 @@ func TestStopExec(t *testing.T) {
 	needs(t, "setsid", "env")
 	dir := shortDir(t)
 	s := startServer(t, map[string]string{
-		"asked": "[service]\nexec = \"setsid env -i sleep 1000 & echo $! > " + dir + "/child; exec sleep 1000\"\n[lifecycle]\nstop_exec = \"echo $MAINPID $ZINIT_SERVICE > " + dir + "/told; kill $MAINPID\"\n",
+		"asked": "[service]\nexec = \"sleep 1000 & setsid env -i sleep 1000 & echo $! > " + dir + "/child; exec sleep 1000\"\n[lifecycle]\nstop_exec = \"echo $MAINPID $ZINIT_SERVICE > " + dir + "/told; kill $MAINPID\"\n",
 	})
 	child := 0
 	eventually(t, "the child has a session and no environment", func() bool {

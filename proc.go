@@ -488,7 +488,7 @@ func (p *process) ticks() uint64 {
 	return p.start
 }
 
-// stop sends sig (0: none, somebody else asks it to end) to the group, after it has listed who descends from the main process. From here on members of the group have time until
+// stop sends sig to the group, after it has listed who descends from the main process. From here on members of the group have time until
 // kill; what left the group is killed when the main process ends.
 func (p *process) stop(sig int) {
 	p.addKin(p.descendants())

@@ -425,7 +425,7 @@ func (s *supervisor) stop(l *life) {
 			told.Service.Env = map[string]string{}
 		}
 		told.Service.Env["MAINPID"] = strconv.Itoa(l.proc.pid)
-		l.proc.stop(0)
+		l.proc.addKin(l.proc.descendants()) // they were not asked: they go when the main process has gone
 		if err := s.procs.probe(&told, c.StopExec, l.proc.invocation, c.StopTimeout); err != nil {
 			logf(logWarn, "stop_exec of %s: %v; sending %s instead", l.name, err, signalName(c.StopSignal))
 			l.proc.stop(c.StopSignal)
