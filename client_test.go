@@ -572,6 +572,9 @@ func TestServerFlags(t *testing.T) {
 	if fmt.Sprint(o) != fmt.Sprint(want) || err != nil {
 		t.Errorf("flags: %+v %v", o, err)
 	}
+	if o, err = options("--socket-group", "g"); err != nil || o.socketMode != 0o660 {
+		t.Errorf("a group alone: %+v %v", o, err)
+	}
 	for _, bad := range [][]string{{"--log-level", "loud"}, {"--socket-mode", "rw"}, {"--shutdown-timeout-ms", "soon"}, {"extra"}, {"--config-dir"}} {
 		if _, err := options(bad...); err == nil {
 			t.Errorf("%v is taken", bad)
