@@ -2491,6 +2491,9 @@ func (s *supervisor) readJournal() *savedState {
 
 // forgetState removes what only the next server after a crash would need.
 func (s *supervisor) forgetState() {
+	if s.syslog != 0 {
+		_ = os.Remove(syslogPath)
+	}
 	if s.keeper == nil && s.journal != nil {
 		_ = os.Remove(s.statePath())
 		_ = os.RemoveAll(s.logs.fifos)
