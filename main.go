@@ -374,7 +374,7 @@ var (
 	socketFlag          = commandFlag{name: "socket", arg: "PATH", help: "socket of the server"}
 	systemDirFlag       = commandFlag{name: "system-dir", arg: "DIR", help: "directory of system services"}
 	logLevelFlag        = commandFlag{name: "log-level", arg: "LEVEL", values: "debug info warn error", help: "debug, info, warn or error (info)"}
-	socketModeFlag      = commandFlag{name: "socket-mode", arg: "MODE", help: "permissions of the socket (0600, with a group 0660)"}
+	socketModeFlag      = commandFlag{name: "socket-mode", arg: "MODE", help: "mode of the socket (0600; of a group 0660)"}
 	socketGroupFlag     = commandFlag{name: "socket-group", arg: "GROUP", help: "group of the socket: may do everything"}
 	shutdownTimeoutFlag = commandFlag{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"}
 	waitFlag            = commandFlag{name: "wait", short: 'w', help: "until it is done; --timeout limits how long"}
