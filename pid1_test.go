@@ -1003,6 +1003,17 @@ func TestRow39_KeeperDies(t *testing.T) {
 	}
 }
 
+// TestRow39_KeeperDiesBesideCommand: CMD, which was the keeper's child, is stopped with the services.
+func TestRow39_KeeperDiesBesideCommand(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{notOne: true, cmd: []string{actorBinary(t), "print=here", "block"}}).up()
+	b.says("\nhere\n")
+	b.is("running", "web", "cmd")
+	server, web, cmd := b.serverPID(), b.status("web").PID, b.status("cmd").PID
+	_ = b.cmd.Process.Kill()
+	within(t, patience, "all have ended", func() bool { return !alive(server) && !alive(web) && !alive(cmd) })
+}
+
 // TestRow50_NotPID1: as an ordinary child it reaps all the same and ends with CMD's code.
 func TestRow50_NotPID1(t *testing.T) {
 	t.Parallel()
