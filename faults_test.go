@@ -437,14 +437,14 @@ func TestRow26_RestartLoops(t *testing.T) {
 		"thrice":   playing(waiting+"[lifecycle]\nmax_restarts = 3\nrestart_delay_ms = 1\n", "print=run", "exit=1"),
 		"no-such":  "[service]\nexec = \"/no/such\"\n" + waiting + "[lifecycle]\nrestart_delay_ms = 1\nrestart_delay_max_ms = 2\n",
 	}, func(s *server) {
+		began := time.Now()
 		s.zinit("start", "for-ever", "slower", "thrice", "no-such")
 		eventually(t, "it restarts and restarts", func() bool { return s.status("for-ever").RestartCount > 50 && s.status("no-such").RestartCount > 50 })
-		eventually(t, "it waits longer each time", func() bool {
-			in := s.status("slower").RestartInMS
-			return in != nil && *in > 500
-		})
-		if n := s.status("slower").RestartCount; n > 8 {
-			t.Errorf("%d restarts before it waited half a second, the delays double from 20 ms", n)
+		n := 0
+		eventually(t, "slower was restarted six times", func() bool { n = s.status("slower").RestartCount; return n >= 6 })
+		// 20 + 40 + 80 … ms, of which a tenth may be missing.
+		if took, least := time.Since(began), 18*time.Millisecond*time.Duration(1<<n-1); took < least {
+			t.Errorf("%d restarts in %v: the delays double from 20 ms, that is %v at least", n, took, least)
 		}
 		eventually(t, "it failed for good", func() bool {
 			st := s.status("thrice")
