@@ -923,6 +923,9 @@ func TestSyslog(t *testing.T) {
 		all := b.loggedLines("syslog")
 		return len(all) == 1 && all[0].Text == "stranger:here" && all[0].Stream == "syslog"
 	})
+	if out := b.ok("call", "logs.get", `{"name": "syslog"}`); !strings.Contains(out, "stranger:here") {
+		t.Errorf("logs.get of syslog: %s", out)
+	}
 	if out := b.ok("logs", "syslog"); !strings.Contains(out, "stranger:here") {
 		t.Errorf("zinit logs syslog: %s", out)
 	}

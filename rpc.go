@@ -3364,7 +3364,7 @@ func newestAnswer(lines []logLine) lineList {
 }
 
 func (q *rpcCall) tailLines() (lineList, error) {
-	if err := q.look(func(*graph, *unit, time.Time) {}); err != nil {
+	if err := q.look(func(*graph, *unit, time.Time) {}); err != nil && q.str("name") != syslogName {
 		return nil, err
 	}
 	return newestAnswer(q.core().logs.tail(q.str("name"), int(min(q.num("lines"), logLinesMax)))), nil
@@ -3384,7 +3384,7 @@ func doLogsGet(q *rpcCall) (any, error) {
 func doLogsFilter(q *rpcCall) (any, error) {
 	f := logQuery{Service: q.str("service"), Stream: q.str("stream"), Contains: q.str("contains"), SinceMS: q.num("since_ms"), UntilMS: q.num("until_ms"),
 		Lines: int(min(q.num("lines"), logLinesMax))}
-	if f.Service != "" && f.Service != "syslog" {
+	if f.Service != "" && f.Service != syslogName {
 		var err error
 		q.core().view(func(g *graph, _ time.Time) {
 			if g.unit(f.Service) == nil {
