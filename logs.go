@@ -292,6 +292,7 @@ type logSinks struct {
 
 // logHub owns the rings, pipes, files and followers.
 type logHub struct {
+	ending  atomic.Bool // everything is being stopped
 	console *lineWriter
 
 	mu       mutex
@@ -1000,6 +1001,14 @@ func (lp *logPipes) openWriteEnds() (err error) {
 	return err
 }
 
+// removeFifos removes the names of a service's pipes, where they have any.
+func (h *logHub) removeFifos(name string) {
+	if h.fifos != "" {
+		_ = os.Remove(fifoPath(h.fifos, name, streamNames[0]))
+		_ = os.Remove(fifoPath(h.fifos, name, streamNames[1]))
+	}
+}
+
 // fifoPath names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
 func fifoPath(dir, name, stream string) string { return dir + "/" + name + "." + stream }
 
@@ -1047,6 +1056,13 @@ func (lp *logPipes) closeWriteEnds() {
 	}
 }
 
+// breathe lets more pipes become readable before the loop looks again, when everything ends: each end of a service is two of them.
+func (h *logHub) breathe() {
+	if h.ending.Load() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // register takes over fd, a non-blocking read end, as a stream of a service; on an error it closes it. What comes is read from watch on.
 func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*logPipe, error) {
 	p := &logPipe{hub: h, svc: h.service(name), fd: fd, stream: stream, partial: partial, unwatched: true}
@@ -1059,7 +1075,7 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*l
 			return nil, err
 		}
 		h.poller = poller
-		background("log reader", func() { poller.run(h.ready) })
+		background("log reader", func() { poller.run(h.ready, h.breathe) })
 	}
 	for len(h.pipesBy) <= fd {
 		h.pipesBy = append(h.pipesBy, make([]*logPipe, fd+64-len(h.pipesBy))...)
@@ -1154,7 +1170,7 @@ func (h *logHub) ready(fd int, sc *scratch) (more bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd != fd || p.lent {
+	if p.fd != fd || p.lent || p.unwatched { // unwatched: the event is of an older pipe with this number, and this one may have no writer yet
 		return false
 	}
 	if f := p.lender(); f != nil {
@@ -1266,7 +1282,7 @@ func (p *logPipe) finish() {
 	p.partial = nil
 	h := p.hub
 	h.mu.Lock()
-	if !p.lent {
+	if !p.lent && h.fifos == "" { // the keeper has it too, so that closing it here does not end the watch
 		h.poller.ignore(p.fd)
 	}
 	h.pipesBy[p.fd] = nil

@@ -330,3 +330,25 @@ func TestIdlePipesWakeNobody(t *testing.T) {
 		t.Error("the timer of a worker that has ended runs on")
 	}
 }
+
+// An event that the loop took for a pipe which was then closed must not end the next pipe with that number: until its service is
+// started a FIFO has no writer, and reading it would look like its end.
+func TestAnOldEventDoesNotEndANewPipe(t *testing.T) {
+	h := newLogHub(-1)
+	h.fifos = t.TempDir()
+	lp, err := h.pipes("s", -1, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ready(lp.out.fd, newScratch())
+	if err := lp.openWriteEnds(); err != nil {
+		t.Fatal(err)
+	}
+	lp.watch()
+	logWrite(lp.Out, []byte("hello\n"))
+	lp.closeWriteEnds()
+	lp.drain()
+	if lines := h.tail("s", 9); len(lines) != 1 || lines[0].Text != "hello" {
+		t.Errorf("the service printed hello, the ring has %v", lines)
+	}
+}

@@ -114,7 +114,9 @@ type procs struct {
 	early    map[int]uint32 // exits of pids that were unknown while a start was under way
 	inflight int
 	pending  []*process    // ended or killed, something may be left
-	families map[int][]kin // by parent, while together runs
+	families map[int][]kin // by parent, at lookedAt
+	lookedAt time.Time
+	looking  mutex // held while somebody looks
 
 	once   sync.Once
 	wake   chan struct{}
@@ -490,12 +492,24 @@ func (p *process) ticks() uint64 {
 
 // stop sends sig to the group, after it has listed who descends from the main process. From here on members of the group have time until
 // kill; what left the group is killed when the main process ends.
-func (p *process) stop(sig int) {
-	p.addKin(p.descendants())
-	p.t.mu.Lock()
-	defer p.t.mu.Unlock()
-	p.stopping = true
-	_ = p.send(sig)
+func (p *process) stop(sig int) { p.t.stop([]*process{p}, []int{sig}) }
+
+// stop stops many, each with its own signal: a lock for each of them would be fought for with the reaper, who has much to do meanwhile.
+func (t *procs) stop(all []*process, sigs []int) {
+	const atOnce = 256
+	for _, p := range all {
+		p.addKin(p.descendants())
+	}
+	for len(all) > 0 {
+		n := min(atOnce, len(all))
+		t.mu.Lock()
+		for i, p := range all[:n] {
+			p.stopping = true
+			_ = p.send(sigs[i])
+		}
+		t.mu.Unlock()
+		all, sigs = all[n:], sigs[n:]
+	}
 }
 
 // signal sends sig to the group; errGone when there is no process any more.
@@ -547,6 +561,9 @@ func (p *process) addKin(found []kin) {
 func (p *process) descendants() []kin {
 	p.t.mu.Lock()
 	ended, families := p.ended, p.t.families
+	if families != nil && time.Since(p.t.lookedAt) > familiesAge {
+		families, p.t.families = nil, nil
+	}
 	p.t.mu.Unlock()
 	if ended {
 		return nil
@@ -561,22 +578,28 @@ func (p *process) descendants() []kin {
 	return all
 }
 
-// together calls f, which is about to stop or kill n processes. From a few on, their descendants are found by one look at all
-// processes beforehand: /proc takes longer to tell the children of a process than a process takes to end.
-func (t *procs) together(n int, f func()) {
+// familiesAge is how long a look at all processes says who descends from a main process.
+const familiesAge = 50 * time.Millisecond
+
+// lookAhead looks at all processes once for the n that are about to be stopped or killed. From a few on that is quicker than asking for the
+// children of each: /proc takes longer to tell them than a process takes to end.
+func (t *procs) lookAhead(n int) {
 	const few = 16
-	if n >= few {
-		families := t.look(n)
-		t.mu.Lock()
-		t.families = families
-		t.mu.Unlock()
-		defer func() {
-			t.mu.Lock()
-			t.families = nil
-			t.mu.Unlock()
-		}()
+	if n < few {
+		return
 	}
-	f()
+	t.looking.Lock()
+	defer t.looking.Unlock()
+	t.mu.Lock()
+	fresh := time.Since(t.lookedAt) < familiesAge
+	t.mu.Unlock()
+	if fresh {
+		return
+	}
+	families := t.look(n)
+	t.mu.Lock()
+	t.families, t.lookedAt = families, time.Now()
+	t.mu.Unlock()
 }
 
 // look lists all processes that are no main processes of ours, by parent; nil when there are more than most.

@@ -29,7 +29,8 @@ type supervisor struct {
 	procs   *procs
 	logs    *logHub
 	spawner *spawner
-	hands   queue[func()]
+	hands   queue[effect]
+	ends    endList
 	moves   *moveHub
 
 	mu mutex // held by the owner during a step, and by view
@@ -59,9 +60,10 @@ type supervisor struct {
 	upgrading   chan packet       // who waits for the keeper's word; under lifeMu
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
-	catch       func()   // has signals reported
-	syslog      int      // the socket of syslog(3); 0: none
-	degraded    []string // what does not work here, and what that means
+	ending      atomic.Bool // nothing starts again
+	catch       func()      // has signals reported
+	syslog      int         // the socket of syslog(3); 0: none
+	degraded    []string    // what does not work here, and what that means
 }
 
 // life is one start of a service: its process and the pipes of its output.
@@ -222,6 +224,10 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	var work []effect
 	s.mu.Lock()
 	for _, ev := range batch {
+		if ev.kind == eventShutdown {
+			n := len(s.g.units)
+			background("look", func() { s.procs.lookAhead(n) })
+		}
 		if u := s.g.units[ev.name]; ev.kind == eventExited && u != nil {
 			u.exitSeq = s.acks.of(ev.pid)
 		}
@@ -238,12 +244,14 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		next = s.g.nextDue()
 	}
 	changed := s.g.takeChanged()
-	if s.keeper == nil && len(changed) > 2*savePiece {
+	if s.keeper == nil && len(changed) > 2*savePiece && len(batch) == 1 && (batch[0].kind == eventReload || batch[0].kind == eventShutdown) {
 		s.mu.Unlock()
 		s.performInPieces(work, changed)
 		return next
 	}
-	s.save(changed)
+	if s.keeper != nil || !s.ending.Load() { // the end of a standalone server needs no more than that it has begun
+		s.save(changed)
+	}
 	s.mu.Unlock()
 	for i := range batch {
 		if batch[i].kind == eventExited {
@@ -260,11 +268,11 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	return next
 }
 
-// savePiece is how many units are saved at once when many have changed.
+// savePiece is how many units are saved at once at a boot or an end.
 const savePiece = 64
 
-// performInPieces saves a great change, such as a boot, by and by, each piece before the effects that need it: so the first starts are
-// under way while the rest is saved.
+// performInPieces saves a boot or an end by and by, each piece before the effects that need it: so the first starts or
+// stops are under way while the rest is saved.
 func (s *supervisor) performInPieces(work []effect, changed []*unit) {
 	saved := map[string]bool{}
 	save := func(until string) {
@@ -301,7 +309,7 @@ func (s *supervisor) perform(e *effect) {
 		s.spawner.cancel(e.name, e.gen)
 	case effectStop, effectKill, effectSignal:
 		w := *e
-		s.hands.put(func() { s.touch(&w) })
+		s.hands.put(w)
 	case effectCheck:
 		name, gen, cfg := e.name, e.gen, e.cfg
 		background("health check", func() { s.check(name, gen, cfg) })
@@ -318,11 +326,11 @@ func (s *supervisor) perform(e *effect) {
 	case effectForget:
 		s.moves.tell(e)
 		s.logs.forget(e.name)
-		if s.logs.fifos != "" {
-			_ = os.Remove(fifoPath(s.logs.fifos, e.name, "stdout"))
-			_ = os.Remove(fifoPath(s.logs.fifos, e.name, "stderr"))
-		}
+		s.logs.removeFifos(e.name)
 	case effectClosing:
+		s.ending.Store(true)
+		s.logs.ending.Store(true)
+		s.memory.add(burstEvents)
 		if s.keeper != nil {
 			s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: e.text})
 		}
@@ -358,13 +366,35 @@ func (s *supervisor) work() {
 	for range s.hands.wake {
 		for todo := s.hands.take(); len(todo) > 0; todo = todo[min(most, len(todo)):] {
 			now := todo[:min(most, len(todo))]
-			s.procs.together(len(now), func() {
-				for _, f := range now {
-					f()
+			s.procs.lookAhead(len(now))
+			for len(now) > 0 {
+				n := s.stopTogether(now)
+				if n == 0 {
+					s.touch(&now[0])
+					n = 1
 				}
-			})
+				now = now[n:]
+			}
 		}
 	}
+}
+
+// stopTogether sends the stop signals with which a list begins, and says how many effects that were.
+func (s *supervisor) stopTogether(es []effect) (n int) {
+	var all []*process
+	var sigs []int
+	for ; n < len(es) && es[n].kind == effectStop && !s.isMain(es[n].name); n++ {
+		l := s.life(es[n].gen)
+		if l == nil {
+			continue // gone already
+		}
+		if !l.cfg.Lifecycle.StopExec.none() {
+			break
+		}
+		all, sigs = append(all, l.proc), append(sigs, l.cfg.Lifecycle.StopSignal)
+	}
+	s.procs.stop(all, sigs)
+	return n
 }
 
 // critical is the end of a service that everything depends on: the end of a container, the emergency of a machine.
@@ -1214,7 +1244,7 @@ func (p *spawner) fork(j *spawnJob) *life {
 	}
 	l := &life{pipes: j.pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
 	proc, err := s.procs.start(j.sp, j.name, j.invocation, func(e exit) {
-		background("end of a service", func() { s.gone(l, e) })
+		s.ended(l, e)
 	})
 	j.pipes.closeWriteEnds()
 	if err != nil {
@@ -1244,17 +1274,63 @@ func (p *spawner) abandon(j *spawnJob) {
 	p.s.release(j.name, j.gen)
 }
 
-// gone reports the end of a service, after the last of what it wrote has been read.
-func (s *supervisor) gone(l *life, e exit) {
+// endList is what s.ended was told and s.gone was not.
+type endList struct {
+	mu      mutex
+	list    []func() event
+	workers int
+}
+
+// ended has the end of a service reported. Where thousands end at once a few goroutines do that; an end that may have to wait for a log
+// file has one of its own.
+func (s *supervisor) ended(l *life, e exit) {
+	if l.cfg.Logging.File != "" {
+		background("end of a service", func() { s.submit(s.gone(l, e)) })
+		return
+	}
+	const few = 2
+	q := &s.ends
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = append(q.list, func() event { return s.gone(l, e) })
+	if q.workers < few {
+		q.workers++
+		background("end of services", func() { q.work(&s.events) })
+	}
+}
+
+func (q *endList) work(events *queue[event]) {
+	const share = 32 // at once, so that the others have something too
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.list) > 0 {
+		mine := q.list[:min(share, len(q.list))]
+		q.list = q.list[len(mine):]
+		q.mu.Unlock()
+		evs := make([]event, len(mine))
+		for i, f := range mine {
+			evs[i] = f()
+		}
+		events.put(evs...)
+		q.mu.Lock()
+	}
+	q.workers--
+}
+
+// gone is the end of a service for the graph, after the last of what it wrote has been read.
+func (s *supervisor) gone(l *life, e exit) event {
 	<-l.told
 	l.pipes.drain()
+	if s.ending.Load() {
+		s.logs.removeFifos(l.name) // now, while others still end, and not all at the end of all
+	}
 	if e.Left > 0 {
 		logf(logError, "%s: %d processes survived SIGKILL; they are left behind", l.name, e.Left)
 	}
 	s.lifeMu.Lock()
 	delete(s.lives, l.gen)
 	s.lifeMu.Unlock()
-	s.submit(event{kind: eventExited, name: l.name, gen: l.gen, exit: e, pid: l.proc.pid})
+	return event{kind: eventExited, name: l.name, gen: l.gen, exit: e, pid: l.proc.pid}
 }
 
 // release gives up what outlives a server of one start: the keeper's copies of its pipes. That waits until the end is saved: pipes
@@ -1951,7 +2027,7 @@ func (s *supervisor) adoptUnit(a *adoption, u *unit) bool {
 		status = &code
 		s.acks.byPID[pid] = e.seq
 	}
-	gone := func(e exit) { background("end of a service", func() { s.gone(l, e) }) }
+	gone := func(e exit) { s.ended(l, e) }
 	if s.keeper != nil {
 		l.proc = s.procs.adoptReported(pid, u.name, u.invocation, status, gone)
 		if status == nil && a.missing[pid] {
@@ -1978,7 +2054,7 @@ func (s *supervisor) adoptUnit(a *adoption, u *unit) bool {
 			kind = effectKill
 		}
 		e := effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}
-		s.hands.put(func() { s.touch(&e) })
+		s.hands.put(e)
 	}
 	return true
 }
@@ -2224,7 +2300,7 @@ func (s *supervisor) command(p packet) {
 		return
 	}
 	l := &life{name: mainName, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
-	l.proc = s.procs.adoptReported(pid, mainName, u.inv, nil, func(e exit) { background("end of CMD", func() { s.gone(l, e) }) })
+	l.proc = s.procs.adoptReported(pid, mainName, u.inv, nil, func(e exit) { background("end of CMD", func() { s.submit(s.gone(l, e)) }) })
 	s.lifeMu.Lock()
 	s.lives[u.gen] = l
 	s.lifeMu.Unlock()

@@ -181,7 +181,7 @@ func (lp *logPoller) watch(fd int) error {
 func (lp *logPoller) ignore(fd int) { _ = unix.EpollCtl(lp.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
 // run calls ready for each readable pipe, in turns, until the poller is closed.
-func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, breathe func()) {
 	rc, err := lp.file.SyscallConn()
 	if err != nil {
 		return
@@ -199,6 +199,7 @@ func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
 		for _, ev := range events[:n] {
 			ready(int(ev.Fd), sc)
 		}
+		breathe()
 	}
 }
 

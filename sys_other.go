@@ -124,7 +124,7 @@ func (lp *logPoller) ignore(fd int) {
 }
 
 // run gives the goroutines their function and returns when the poller is closed.
-func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, _ func()) {
 	lp.ready = ready
 	close(lp.started)
 	<-lp.ended

@@ -57,7 +57,7 @@ func (*logPoller) watch(int) error { return errNotSupported }
 
 func (*logPoller) ignore(int) {}
 
-func (*logPoller) run(func(fd int, sc *scratch) bool) {}
+func (*logPoller) run(func(fd int, sc *scratch) bool, func()) {}
 
 func (*logPoller) close() {}
 
