@@ -1013,6 +1013,22 @@ func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
 	s.stop()
 }
 
+// Most of a boot is forked in rooms and the last of it by workers: whoever comes last must leave nothing behind.
+func TestEveryServiceOfABootStarts(t *testing.T) {
+	services := map[string]string{}
+	for n := range 40 {
+		services[fmt.Sprintf("s%02d", n)] = "[service]\nexec = \"sleep 1000\"\n"
+	}
+	for range 15 {
+		s := startServer(t, services)
+		c := s.dial()
+		eventually(t, "all run", func() bool {
+			return strings.Count(string(c.call("service.list_full", "[]")), `"state":"running"`) == len(services)
+		})
+		s.stop()
+	}
+}
+
 // ordinary has the server run as a user who may not do everything: a number of its own, or whoever runs the test.
 func (s *server) ordinary() (uid int) {
 	s.t.Helper()

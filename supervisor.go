@@ -1128,7 +1128,10 @@ func (p *spawner) forkReady(room *forkRoom) {
 	p.s.started(started, room)
 	if p.forking--; len(p.ready) > 0 && p.forking == 0 {
 		p.useRooms()
-		p.hire(fewWorkers)
+		if p.ready[0].rooms == nil && room != nil { // for a worker, and all may have gone
+			p.workers++
+			background("spawn", p.worker)
+		}
 	}
 }
 
