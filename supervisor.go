@@ -1061,10 +1061,19 @@ func (p *spawner) worker() {
 	}
 }
 
+// pop takes the first job and keeps nothing of it: a boot leaves thousands behind.
+func pop(list *[]*spawnJob) *spawnJob {
+	j := (*list)[0]
+	(*list)[0] = nil
+	if *list = (*list)[1:]; len(*list) == 0 {
+		*list = nil
+	}
+	return j
+}
+
 // prepareNext takes a job through the first stage, under mu, which it gives up meanwhile.
 func (p *spawner) prepareNext() {
-	j := p.jobs[0]
-	p.jobs = p.jobs[1:]
+	j := pop(&p.jobs)
 	if j.phase == jobOver {
 		return
 	}
@@ -1112,8 +1121,7 @@ func (p *spawner) forkReady(room *forkRoom) {
 	p.forking++
 	var started []*life
 	for len(p.ready) > 0 && (p.ready[0].rooms == nil) == (room == nil) {
-		j := p.ready[0]
-		p.ready = p.ready[1:]
+		j := pop(&p.ready)
 		p.hire(fewWorkers)
 		p.mu.Unlock()
 		if l := p.fork(j); l != nil {
@@ -1308,7 +1316,9 @@ func (q *endList) work(events *queue[event]) {
 	defer q.mu.Unlock()
 	for len(q.list) > 0 {
 		mine := q.list[:min(share, len(q.list))]
-		q.list = q.list[len(mine):]
+		if q.list = q.list[len(mine):]; len(q.list) == 0 {
+			q.list = nil
+		}
 		q.mu.Unlock()
 		evs := make([]event, len(mine))
 		for i, f := range mine {
