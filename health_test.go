@@ -204,7 +204,7 @@ func TestCheckExec(t *testing.T) {
 	tab := newTestProcs(t)
 	dir := t.TempDir()
 	cfg := &config{Service: serviceDef{Name: "web", Dir: dir, Env: map[string]string{"COLOUR": "blue"}}}
-	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout) }
+	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout, nil) }
 	for _, c := range []struct {
 		words []string
 		want  string
@@ -232,7 +232,7 @@ func TestRow29_HungProbeIsKilledWithItsGroup(t *testing.T) {
 	cfg := &config{Service: serviceDef{Name: "web"}}
 	def := &healthDef{Type: "exec", Timeout: 400 * time.Millisecond,
 		Exec: execDef{Argv: childArgv("ignore=TERM", "fork=ignore=TERM,touch="+file+",block", "await="+file, "print=asking", "block")}}
-	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout) }
+	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout, nil) }
 	begin := time.Now()
 	err := check(def, run)
 	for !strings.Contains(fmt.Sprint(err), "asking") && def.Timeout < patience { // it had no time to begin

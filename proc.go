@@ -915,8 +915,9 @@ func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 }
 
 // helper runs a program that serves a service (an exec check, stop_exec) to its end, in a group of its own, and returns the newest
-// output bytes that it wrote to stdout or stderr. At the timeout its group is killed and the error says so; a helper never leaves a zombie.
-func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byte, error) {
+// output bytes that it wrote to stdout or stderr. At the timeout, or when over is closed,
+// its group is killed and the error says so; a helper never leaves a zombie.
+func (t *procs) helper(sp *spec, timeout time.Duration, output int, over <-chan struct{}) (exit, []byte, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return exit{}, nil, newError("no pipe for its output: %w", err)
@@ -942,9 +943,13 @@ func (t *procs) helper(sp *spec, timeout time.Duration, output int) (exit, []byt
 	var how exit
 	select {
 	case how = <-ended:
+	case <-over:
+		err = errors.New("its service has ended")
 	case <-limit.C:
-		p.kill()
 		err = newError("no end within %v, killed", timeout.Round(time.Millisecond))
+	}
+	if err != nil {
+		p.kill()
 		limit.Reset(slowRead)
 		select {
 		case how = <-ended:
@@ -973,13 +978,13 @@ func (k *tail) Write(b []byte) (int, error) {
 }
 
 // probe runs ex in the surroundings of service c; nil when it exits 0 in time, else an error with the last thing that it said.
-func (t *procs) probe(c *config, ex execDef, invocation string, timeout time.Duration) error {
+func (t *procs) probe(c *config, ex execDef, invocation string, timeout time.Duration, over <-chan struct{}) error {
 	due := time.Now().Add(timeout)
 	sp, err := resolve(c, ex, invocation, func(string) {})
 	if err != nil {
 		return err
 	}
-	how, out, err := t.helper(sp, time.Until(due), 512)
+	how, out, err := t.helper(sp, time.Until(due), 512, over)
 	if err == nil && how.Known && how.Signal == 0 && how.Code == 0 {
 		return nil
 	}

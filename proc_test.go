@@ -731,7 +731,7 @@ func TestNoDescriptorIsLeftBehind(t *testing.T) {
 		tab.mu.Unlock()
 		r.p.kill()
 		r.ended()
-		if _, _, err := tab.helper(childSpec(-1, nil, childArgv("exit=0")...), patience, 10); err != nil {
+		if _, _, err := tab.helper(childSpec(-1, nil, childArgv("exit=0")...), patience, 10, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tab.start(childSpec(-1, nil, "/no/such"), "", "", func(exit) {}); err == nil {
@@ -747,13 +747,13 @@ func TestNoDescriptorIsLeftBehind(t *testing.T) {
 func TestHelper(t *testing.T) {
 	tab := newTestProcs(t)
 	file := filepath.Join(t.TempDir(), "child")
-	e, out, err := tab.helper(childSpec(-1, nil, childArgv("lines=1000", "eprint=last", "exit=2")...), patience, 10)
+	e, out, err := tab.helper(childSpec(-1, nil, childArgv("lines=1000", "eprint=last", "exit=2")...), patience, 10, nil)
 	if err != nil || e.Code != 2 || string(out) != "1000\nlast\n"[len("1000\nlast\n")-10:] {
 		t.Errorf("got %+v %q %v", e, out, err)
 	}
 	hung := childSpec(-1, nil, childArgv("ignore=TERM", "fork=ignore=TERM,touch="+file+",block", "await="+file, "print=here", "block")...)
 	begin, limit := time.Now(), 300*time.Millisecond
-	for e, out, err = tab.helper(hung, limit, 100); string(out) == "" && limit < patience; e, out, err = tab.helper(hung, limit, 100) {
+	for e, out, err = tab.helper(hung, limit, 100, nil); string(out) == "" && limit < patience; e, out, err = tab.helper(hung, limit, 100, nil) {
 		begin, limit = time.Now(), 2*limit // it had no time to begin
 	}
 	if err == nil || err.Error() != fmt.Sprintf("no end within %v, killed", limit) || e.Signal != 9 || string(out) != "here\n" {
@@ -772,7 +772,7 @@ func TestHelperWhosePipeIsHeldByAStray(t *testing.T) {
 	tab := newTestProcs(t)
 	file := filepath.Join(t.TempDir(), "stray")
 	begin := time.Now()
-	e, _, err := tab.helper(childSpec(-1, nil, childArgv("runaway=touch="+file+",block", "await="+file)...), 2*patience, 10)
+	e, _, err := tab.helper(childSpec(-1, nil, childArgv("runaway=touch="+file+",block", "await="+file)...), 2*patience, 10, nil)
 	if err != nil || e.Code != 0 || time.Since(begin) > patience {
 		t.Errorf("got %+v %v after %v", e, err, time.Since(begin))
 	}

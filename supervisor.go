@@ -75,6 +75,17 @@ type life struct {
 	name  string
 	gen   uint64
 	stuck atomic.Bool // its last health check has not come back
+
+	over     chan struct{}                 // closed when the process and all that was left of it is gone; nil: no health check wants to know
+	checking atomic.Pointer[chan struct{}] // closed when the last health check has come back
+}
+
+func newLife(name string, gen uint64, c *config, pipes *logPipes) *life {
+	l := &life{name: name, gen: gen, cfg: c, pipes: pipes, told: make(chan struct{})}
+	if c.Health != nil {
+		l.over = make(chan struct{})
+	}
+	return l
 }
 
 // queue is an unbounded list that producers never wait for. One consumer waits on wake.
@@ -456,7 +467,7 @@ func (s *supervisor) stop(l *life) {
 		}
 		told.Service.Env["MAINPID"] = strconv.Itoa(l.proc.pid)
 		l.proc.addKin(l.proc.descendants()) // they were not asked: they go when the main process has gone
-		if err := s.procs.probe(&told, c.StopExec, l.proc.invocation, c.StopTimeout); err != nil {
+		if err := s.procs.probe(&told, c.StopExec, l.proc.invocation, c.StopTimeout, nil); err != nil {
 			logf(logWarn, "stop_exec of %s: %v; sending %s instead", l.name, err, signalName(c.StopSignal))
 			l.proc.stop(c.StopSignal)
 		}
@@ -478,13 +489,17 @@ func (s *supervisor) check(name string, gen uint64, c *config) {
 	if l.proc != nil {
 		invocation = l.proc.invocation // so that what is left of a check ends with its service
 	}
-	probe := func(cmd execDef, timeout time.Duration) error { return s.procs.probe(c, cmd, invocation, timeout) }
+	probe := func(cmd execDef, timeout time.Duration) error {
+		return s.procs.probe(c, cmd, invocation, timeout, l.over)
+	}
 	err := errStuck
 	if !l.stuck.Swap(true) {
-		done := make(chan error, 1)
+		done, ended := make(chan error, 1), make(chan struct{})
+		l.checking.Store(&ended)
 		background("health check", func() {
 			err := check(c.Health, probe)
 			l.stuck.Store(false)
+			close(ended)
 			done <- err
 		})
 		limit := time.NewTimer(c.Health.Timeout + checkGrace)
@@ -1253,7 +1268,7 @@ func (p *spawner) fork(j *spawnJob) *life {
 		// other: so there is at most one start of which the next server sees the pipes and does not hear the pid.
 		s.keeper.sendNow(packet{op: opStore, text: key, fds: j.pipes.readFDs()}, linkTime)
 	}
-	l := &life{pipes: j.pipes, cfg: j.cfg, name: j.name, gen: j.gen, told: make(chan struct{})}
+	l := newLife(j.name, j.gen, j.cfg, j.pipes)
 	proc, err := s.procs.start(j.sp, j.name, j.invocation, func(e exit) {
 		s.ended(l, e)
 	})
@@ -1333,6 +1348,17 @@ func (q *endList) work(events *queue[event]) {
 // gone is the end of a service for the graph, after the last of what it wrote has been read.
 func (s *supervisor) gone(l *life, e exit) event {
 	<-l.told
+	if l.over != nil {
+		close(l.over)
+	}
+	if check := l.checking.Load(); check != nil { // what it runs belongs to the service, and nothing is left of that
+		limit := time.NewTimer(slowRead)
+		select {
+		case <-*check:
+		case <-limit.C:
+		}
+		limit.Stop()
+	}
 	l.pipes.drain()
 	if s.ending.Load() {
 		s.logs.removeFifos(l.name) // now, while others still end, and not all at the end of all
@@ -2011,7 +2037,7 @@ func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 			})
 			continue
 		}
-		s.lives[gen] = &life{name: name, gen: gen, cfg: live[i].cfg, pipes: pipes, told: make(chan struct{})}
+		s.lives[gen] = newLife(name, gen, live[i].cfg, pipes)
 	}
 }
 
@@ -2020,7 +2046,7 @@ func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 func (s *supervisor) adoptUnit(a *adoption, u *unit) bool {
 	l := s.lives[u.gen]
 	if l == nil {
-		l = &life{name: u.name, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
+		l = newLife(u.name, u.gen, u.cfg, &logPipes{Out: -1, Err: -1})
 		s.lives[u.gen] = l
 	}
 	pid, ticks, found := u.pid, a.st.units[u.name].Ticks, u.spawned
@@ -2312,7 +2338,7 @@ func (s *supervisor) command(p packet) {
 		s.submit(event{kind: eventSpawnFailed, name: mainName, gen: u.gen, text: "CMD could not be started, or has ended"})
 		return
 	}
-	l := &life{name: mainName, gen: u.gen, cfg: u.cfg, pipes: &logPipes{Out: -1, Err: -1}, told: make(chan struct{})}
+	l := newLife(mainName, u.gen, u.cfg, &logPipes{Out: -1, Err: -1})
 	l.proc = s.procs.adoptReported(pid, mainName, u.inv, nil, func(e exit) { background("end of CMD", func() { s.submit(s.gone(l, e)) }) })
 	s.lifeMu.Lock()
 	s.lives[u.gen] = l
