@@ -128,6 +128,7 @@ func (r *lineRing) push(stream uint8, seq uint64, ms int64, data []byte, n int) 
 	if n > r.limit {
 		data = newestLines(data, r.limit)
 		seq += uint64(n - r.limit)
+		n = r.limit
 	}
 	for len(data) > 0 {
 		end := len(data)
@@ -136,7 +137,12 @@ func (r *lineRing) push(stream uint8, seq uint64, ms int64, data []byte, n int) 
 				end = ringRecord + bytes.IndexByte(data[ringRecord:], '\n') + 1
 			}
 		}
-		rec := record{seq: seq, ms: ms, size: uint32(end), n: uint32(bytes.Count(data[:end], newline)), stream: stream}
+		lines := n
+		if end < len(data) {
+			lines = bytes.Count(data[:end], newline)
+		}
+		n -= lines
+		rec := record{seq: seq, ms: ms, size: uint32(end), n: uint32(lines), stream: stream}
 		r.makeRoom(recordHead+end, int(rec.n))
 		var head [recordHead]byte
 		rec.put(head[:])
@@ -1244,7 +1250,7 @@ func (p *logPipe) consider(n int) {
 	if p.hub.grown < 8 {
 		p.hub.grown++
 		p.grown = true
-		logGrow(p.fd, 256<<10)
+		logGrow(p.fd, 1<<20)
 	}
 }
 
