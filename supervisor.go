@@ -1307,11 +1307,15 @@ type endList struct {
 	workers int
 }
 
-// ended has the end of a service reported. Where thousands end at once a few goroutines do that; an end that may have to wait for a log
-// file has one of its own.
+// ended has the end of a service reported: at once, but on a goroutine of its own where that may have to wait for a log file or a health
+// check. When everything ends a few goroutines do it.
 func (s *supervisor) ended(l *life, e exit) {
-	if l.cfg.Logging.File != "" {
+	switch {
+	case l.cfg.Logging.File != "" || l.over != nil:
 		background("end of a service", func() { s.submit(s.gone(l, e)) })
+		return
+	case !s.ending.Load():
+		s.submit(s.gone(l, e))
 		return
 	}
 	const few = 2
