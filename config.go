@@ -1181,7 +1181,8 @@ func decodeTOML(text string) (tree map[string]any, bad *toml.ParseError) {
 			tree, bad = nil, &toml.ParseError{Message: fmt.Sprint(p)}
 		}
 	}()
-	_, err := toml.Decode(text, &tree)
+	var whole any // as it was read; into a map it would be copied
+	_, err := toml.Decode(text, &whole)
 	var pe toml.ParseError
 	switch {
 	case errors.As(err, &pe):
@@ -1189,7 +1190,7 @@ func decodeTOML(text string) (tree map[string]any, bad *toml.ParseError) {
 	case err != nil:
 		return nil, &toml.ParseError{Message: err.Error()}
 	}
-	return plainValue(tree).(map[string]any), nil
+	return plainValue(whole).(map[string]any), nil
 }
 
 // syntaxMessage makes the library's complaint one of ours, with what to try where that is clear.
@@ -1624,6 +1625,7 @@ func readFiles(paths []string, system bool) []fileRead {
 	var next atomic.Int64
 	var hands sync.WaitGroup
 	read := func() {
+		growStack()
 		for i := int(next.Add(1)) - 1; i < len(paths); i = int(next.Add(1)) - 1 {
 			f := &all[i]
 			if f.reader, f.bad = readFile(paths[i], system); f.bad == nil {
@@ -1632,7 +1634,7 @@ func readFiles(paths []string, system bool) []fileRead {
 		}
 	}
 	const each = 10 // files that are worth a hand
-	for range min(runtime.GOMAXPROCS(0)-1, len(paths)/each) {
+	for range min(runtime.NumCPU()-1, len(paths)/each) {
 		hands.Add(1)
 		background("read", func() { defer hands.Done(); read() })
 	}
@@ -1644,7 +1646,7 @@ func readFiles(paths []string, system bool) []fileRead {
 // list gives the service files of a directory in name order.
 func (l *loadResult) list(dir string) (paths []string) {
 	dir = filepath.Clean(dir)
-	entries, err := os.ReadDir(dir)
+	names, err := readNames(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		l.missing = append(l.missing, dir)
@@ -1656,12 +1658,23 @@ func (l *loadResult) list(dir string) (paths []string) {
 		return nil
 	}
 	l.read = append(l.read, dir)
-	for _, e := range entries {
-		if name := e.Name(); name[0] != '.' && strings.HasSuffix(name, ".toml") {
+	for _, name := range names {
+		if name[0] != '.' && strings.HasSuffix(name, ".toml") {
 			paths = append(paths, filepath.Join(dir, name))
 		}
 	}
+	slices.Sort(paths)
 	return paths
+}
+
+// readNames lists what is in a directory, in no order.
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // reasonOf is the error without the path that the complaint already names.

@@ -1273,3 +1273,52 @@ func TestRow29_ACheckEndsWithItsService(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestStartsMadeReadyEarly: a chain of services is made ready link by link before its turn. Nothing of that shows: each starts after the one
+// before and prints what it prints once, what cannot start says so, and no pipe is left of what did not.
+func TestStartsMadeReadyEarly(t *testing.T) {
+	nowhere := "[service]\nexec = [\"/nowhere\"]\n" + once
+	services := map[string]string{"x0": nowhere, "y0": playing("", "block")}
+	const n = 40
+	requires := func(name string) string { return "[dependencies]\nrequires = [\"" + name + "\"]\n" }
+	for i := range n {
+		more := ""
+		if i > 0 {
+			more = requires(fmt.Sprintf("s%02d", i-1))
+		}
+		services[fmt.Sprintf("s%02d", i)] = playing(more, fmt.Sprintf("print=this is %d", i), "block")
+	}
+	for i := range 3 {
+		services[fmt.Sprintf("x%d", i+1)] = playing(requires(fmt.Sprintf("x%d", i)), "print=never", "block")
+		services[fmt.Sprintf("y%d", i+1)] = nowhere + requires(fmt.Sprintf("y%d", i))
+	}
+	s := newServer(t, services)
+	s.run()
+	s.is("running", fmt.Sprintf("s%02d", n-1))
+	s.is("failed", "x0", "x1", "x2", "x3", "y1", "y2", "y3")
+	before := int64(0)
+	for i := range n {
+		name := fmt.Sprintf("s%02d", i)
+		st := s.status(name)
+		if st.State != "running" || st.LastStart < before {
+			t.Errorf("%s is %s, started at %d, the one before at %d", name, st.State, st.LastStart, before)
+		}
+		before = st.LastStart
+		eventually(t, name+" has printed", func() bool { return strings.Contains(s.ok("logs", name), "this is") })
+		if out := s.ok("logs", name); strings.Count(out, "\n") != 1 || !strings.Contains(out, fmt.Sprintf("this is %d", i)) {
+			t.Errorf("%s printed %q", name, out)
+		}
+	}
+	says(t, s.status("y1").Reason.String(), "/nowhere does not exist")
+	eventually(t, "the server has two pipes for each service that runs, and no more", func() bool {
+		pipes := 0
+		fds, _ := filepath.Glob(procPath(s.cmd.Process.Pid, "/fd/*"))
+		for _, fd := range fds {
+			if to, _ := os.Readlink(fd); strings.HasSuffix(to, ".stdout") || strings.HasSuffix(to, ".stderr") {
+				pipes++
+			}
+		}
+		return pipes == 2*(n+1)
+	})
+	s.stop()
+}

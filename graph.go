@@ -286,7 +286,7 @@ type hindrance struct {
 	person  bool // only a person can clear it
 }
 
-// graph holds all units. It belongs to one goroutine.
+// graph holds all units. It belongs to one goroutine at a time.
 type graph struct {
 	units map[string]*unit
 	order []string                   // sorted names; nil after a change
@@ -1338,6 +1338,29 @@ func (g *graph) hindrances(u *unit) []hindrance {
 		}
 	}
 	return h
+}
+
+// next lists units, n at most, that start as soon as the kernel executes the program of u, or that of one listed before: it is all that
+// they wait for, and nothing that it does comes before. It is a guess for who wants to be ready, and may be incomplete.
+func (g *graph) next(u *unit, n int) []*unit {
+	const few = 16 // to look at
+	list := []*unit{u}
+	for i := 0; i < len(list) && len(list) <= n; i++ {
+		u := list[i]
+		if u.cfg.Service.Oneshot || u.cfg.Health != nil || len(g.users[u.name]) > few {
+			continue
+		}
+		for name := range g.users[u.name] {
+			d := g.units[name]
+			if d == nil || d.state != blocked || !d.up || d.cfg.Kind == "target" || d.guarded() || d.watch != u.name {
+				continue
+			}
+			if h := g.hindrances(d); len(h) == 1 {
+				list = append(list, d)
+			}
+		}
+	}
+	return list[1:]
 }
 
 // fatal is the failure that a blocked unit takes from its hindrances, or nil.

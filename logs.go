@@ -308,7 +308,9 @@ type logHub struct {
 	poller   *logPoller
 	grown    int        // pipes that were enlarged
 	fifos    string     // directory of named pipes; "": plain pipes
+	fifoAt   int        // its descriptor, in all tables
 	frozen   []*logPipe // since freeze
+	leaving  []string   // whose pipes lose their names
 	mark     func()     // called now and then as seq grows, so that it is saved
 
 	emit      mutex // orders seq, rings and the tape
@@ -988,7 +990,7 @@ func (h *logHub) newPipe(name, stream string, uid, gid int) (r, w int, err error
 	if h.fifos == "" {
 		return logNewPipe(uid, gid)
 	}
-	r, err = sysNewFifo(fifoPath(h.fifos, name, stream))
+	r, err = sysNewFifo(h.fifoAt, fifoName(name, stream))
 	return r, -1, err
 }
 
@@ -997,9 +999,9 @@ func (lp *logPipes) openWriteEnds() (err error) {
 	if !lp.fifos {
 		return nil
 	}
-	dir, name := lp.out.hub.fifos, lp.out.svc.name
-	if lp.Out, err = sysFifoWriteEnd(fifoPath(dir, name, streamNames[0]), lp.uid, lp.gid); err == nil {
-		lp.Err, err = sysFifoWriteEnd(fifoPath(dir, name, streamNames[1]), lp.uid, lp.gid)
+	dir, name := lp.out.hub.fifoAt, lp.out.svc.name
+	if lp.Out, err = sysFifoWriteEnd(dir, fifoName(name, streamNames[0]), lp.uid, lp.gid); err == nil {
+		lp.Err, err = sysFifoWriteEnd(dir, fifoName(name, streamNames[1]), lp.uid, lp.gid)
 	}
 	if err != nil {
 		lp.closeWriteEnds()
@@ -1010,13 +1012,45 @@ func (lp *logPipes) openWriteEnds() (err error) {
 // removeFifos removes the names of a service's pipes, where they have any.
 func (h *logHub) removeFifos(name string) {
 	if h.fifos != "" {
-		_ = os.Remove(fifoPath(h.fifos, name, streamNames[0]))
-		_ = os.Remove(fifoPath(h.fifos, name, streamNames[1]))
+		sysRemoveAt(h.fifoAt, fifoName(name, streamNames[0]))
+		sysRemoveAt(h.fifoAt, fifoName(name, streamNames[1]))
 	}
 }
 
-// fifoPath names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
-func fifoPath(dir, name, stream string) string { return dir + "/" + name + "." + stream }
+// removeLater has them removed by one goroutine for all services: two that remove from the same directory only wait for each other.
+func (h *logHub) removeLater(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fifos == "" {
+		return
+	}
+	h.leaving = append(h.leaving, name)
+	if len(h.leaving) > 1 {
+		return
+	}
+	background("log pipes", func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for i := 0; i < len(h.leaving); i++ {
+			name := h.leaving[i]
+			h.mu.Unlock()
+			h.removeFifos(name)
+			h.mu.Lock()
+		}
+		h.leaving = nil
+	})
+}
+
+// keepFifos has the pipes from now on made in a directory, with names. It stays open: from it the way to a name is short.
+func (h *logHub) keepFifos(dir string) (err error) {
+	if h.fifoAt, err = sysOpenDir(dir); err == nil {
+		h.fifos = dir
+	}
+	return err
+}
+
+// fifoName names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
+func fifoName(name, stream string) string { return name + "." + stream }
 
 // readFDs are our ends of both streams, for the keeper.
 func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
@@ -1300,6 +1334,16 @@ func (p *logPipe) finish() {
 	p.fd = -1
 	if p.drained != nil {
 		close(p.drained)
+	}
+}
+
+// discard closes pipes of a start that was never tried. It reads nothing: a FIFO may have another reader by now.
+func (lp *logPipes) discard() {
+	lp.closeWriteEnds()
+	for _, p := range []*logPipe{lp.out, lp.err} {
+		p.mu.Lock()
+		p.finish()
+		p.mu.Unlock()
 	}
 }
 

@@ -335,7 +335,9 @@ func TestIdlePipesWakeNobody(t *testing.T) {
 // started a FIFO has no writer, and reading it would look like its end.
 func TestAnOldEventDoesNotEndANewPipe(t *testing.T) {
 	h := newLogHub(-1)
-	h.fifos = t.TempDir()
+	if err := h.keepFifos(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	lp, err := h.pipes("s", -1, -1)
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,8 @@ func (m *mutex) Lock() { m.m.Lock() }
 //go:noinline
 func (m *mutex) Unlock() { m.m.Unlock() }
 
+func (m *mutex) TryLock() bool { return m.m.TryLock() }
+
 // panicked reports a panic and does what it means. What is to be left of a PID 1 after that is for the keeper to say.
 func panicked(what string, r any) {
 	fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
@@ -92,6 +94,14 @@ func background(what string, f func()) {
 		}()
 		f()
 	}()
+}
+
+// growStack enlarges the stack of its goroutine at once, while little is on it. By and by, in the middle of deep calls, takes longer.
+//
+//go:noinline
+func growStack() byte {
+	var room [24 << 10]byte
+	return room[os.Getpid()&1023]
 }
 
 func main() {

@@ -113,6 +113,7 @@ type procs struct {
 	live     map[int]*process
 	early    map[int]uint32 // exits of pids that were unknown while a start was under way
 	inflight int
+	hurry    atomic.Int64  // many end until then, as time.UnixNano counts
 	pending  []*process    // ended or killed, something may be left
 	families map[int][]kin // by parent, at lookedAt
 	lookedAt time.Time
@@ -172,7 +173,12 @@ func (t *procs) close() {
 }
 
 func (t *procs) reapLoop() {
-	for t.reapAll(); ; t.reapAll() {
+	for {
+		if time.Now().UnixNano() < t.hurry.Load() {
+			sysUrgent(t.reapAll)
+		} else {
+			t.reapAll()
+		}
 		select {
 		case <-t.events:
 		case <-t.closed:
@@ -496,6 +502,17 @@ func (p *process) stop(sig int) { p.t.stop([]*process{p}, []int{sig}) }
 
 // stop stops many, each with its own signal: a lock for each of them would be fought for with the reaper, who has much to do meanwhile.
 func (t *procs) stop(all []*process, sigs []int) {
+	const many = 16
+	if len(all) < many {
+		t.stopNow(all, sigs)
+		return
+	}
+	// Those who end would hold up who signals the next, and who reaps.
+	t.hurry.Store(time.Now().Add(time.Second).UnixNano())
+	sysUrgent(func() { t.stopNow(all, sigs) })
+}
+
+func (t *procs) stopNow(all []*process, sigs []int) {
 	const atOnce = 256
 	for _, p := range all {
 		p.addKin(p.descendants())

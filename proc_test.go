@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -982,4 +983,25 @@ func shell(t testing.TB) string {
 		skip(t, "no /bin/sh")
 	}
 	return "/bin/sh"
+}
+
+// TestUrgent: only what is urgent runs before the others, and its thread is an ordinary one again.
+func TestUrgent(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	policy := func() uint32 {
+		attr, err := unix.SchedGetAttr(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return attr.Policy
+	}
+	before, within := policy(), uint32(0)
+	sysUrgent(func() { within = policy() })
+	if within != unix.SCHED_RR && os.Geteuid() == 0 {
+		t.Errorf("the urgent has the policy %d", within)
+	}
+	if after := policy(); after != before {
+		t.Errorf("the policy was %d and is %d", before, after)
+	}
 }

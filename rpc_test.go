@@ -41,7 +41,8 @@ func newTestDoor(t testing.TB) *testDoor {
 	opts := serverOptions{socket: filepath.Join(dir, "z.sock"), socketMode: 0o600, configDirs: []string{services}, shutdownTimeout: time.Second}
 	d := &testDoor{s: newSupervisor(opts, "standalone"), dir: dir}
 	d.s.logs = newLogHub(1)
-	go d.run()
+	d.s.do = d.do
+	go d.s.run(nil)
 	var err error
 	if d.l, err = listenRPC(opts); err != nil {
 		t.Fatal(err)
@@ -51,35 +52,15 @@ func newTestDoor(t testing.TB) *testDoor {
 	return d
 }
 
-// run is the supervisor's loop without processes: no spawn succeeds, so that no test, and no fuzzer, executes what it makes up.
-func (d *testDoor) run() {
-	timer := time.NewTimer(time.Hour)
-	for {
-		select {
-		case <-d.s.events.wake:
-		case <-timer.C:
-		}
-		for _, ev := range append(d.s.events.take(), event{kind: eventTick}) {
-			var work []effect
-			var next time.Time
-			d.s.view(func(g *graph, now time.Time) {
-				work = g.step(now, ev)
-				next = g.nextDue()
-			})
-			for i := range work {
-				switch e := &work[i]; e.kind {
-				case effectReply:
-					e.ticket.done <- e.reply()
-				case effectSpawn:
-					d.s.submit(event{kind: eventSpawnFailed, name: e.name, gen: e.gen, text: "no spawning in this test"})
-				case effectMoved, effectConfigure, effectForget:
-					d.s.moves.tell(e)
-				}
-			}
-			if !next.IsZero() {
-				timer.Reset(time.Until(next))
-			}
-		}
+// do is what the supervisor does, without processes: no spawn succeeds, so that no test, and no fuzzer, executes what it makes up.
+func (d *testDoor) do(e *effect) {
+	switch e.kind {
+	case effectReply:
+		e.ticket.done <- e.reply()
+	case effectSpawn:
+		d.s.submit(event{kind: eventSpawnFailed, name: e.name, gen: e.gen, text: "no spawning in this test"})
+	case effectMoved, effectConfigure, effectForget:
+		d.s.moves.tell(e)
 	}
 }
 

@@ -1,4 +1,4 @@
-// supervisor.go is the owner: one goroutine holds the graph, takes events and has their effects performed; nothing in its loop ever waits.
+// supervisor.go is the owner: one goroutine at a time holds the graph, takes events and has their effects performed; nothing in its turn ever waits.
 
 package main
 
@@ -33,11 +33,14 @@ type supervisor struct {
 	ends    endList
 	moves   *moveHub
 
-	mu mutex // held by the owner during a step, and by view
+	mu mutex // held during a step, and by view
 	g  *graph
 
-	events queue[event]
-	memory *burst // nil: not looked after
+	events  queue[event]
+	turning mutex        // held during a turn, which whoever has an event may take
+	alarm   *time.Timer  // when the next turn is due
+	lastEnd atomic.Int64 // of a service, as time.UnixNano counts
+	memory  *burst       // nil: not looked after
 
 	lifeMu mutex
 	lives  map[uint64]*life // by generation
@@ -49,6 +52,7 @@ type supervisor struct {
 	journal     *journal // nil: nothing is saved
 	unsaved     bool     // the journal lacks something: write it anew
 	saidUnsaved bool
+	savedServer savedServer   // what the last record of that said, roughly
 	keeper      *link         // nil: standalone
 	abandoned   chan struct{} // closed when the keeper has died
 	early       []packet      // of the keeper, for follow
@@ -61,6 +65,7 @@ type supervisor struct {
 	partial     map[string][]byte // beginnings of lines that the last server had read
 	booted      atomic.Bool
 	ending      atomic.Bool // nothing starts again
+	endSaved    bool        // … and the journal says so; under mu
 	catch       func()      // has signals reported
 	syslog      int         // the socket of syslog(3); 0: none
 	degraded    []string    // what does not work here, and what that means
@@ -98,9 +103,18 @@ type queue[T any] struct {
 func (q *queue[T]) init() { q.wake = make(chan struct{}, 1) }
 
 func (q *queue[T]) put(x ...T) {
+	q.leave(x...)
+	q.rouse()
+}
+
+// leave is put without waking the consumer.
+func (q *queue[T]) leave(x ...T) {
 	q.mu.Lock()
 	q.list = append(q.list, x...)
 	q.mu.Unlock()
+}
+
+func (q *queue[T]) rouse() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -108,17 +122,31 @@ func (q *queue[T]) put(x ...T) {
 }
 
 // take returns all that is there.
-func (q *queue[T]) take() []T {
+func (q *queue[T]) take() []T { return q.takeAll(func(T) bool { return true }) }
+
+// takeAll returns all that is there, where all of it is as wanted, else nothing.
+func (q *queue[T]) takeAll(wanted func(T) bool) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.list
+	for _, x := range l {
+		if !wanted(x) {
+			return nil
+		}
+	}
 	q.list = nil
 	return l
 }
 
+func (q *queue[T]) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.list) == 0
+}
+
 func newSupervisor(opts serverOptions, mode string) *supervisor {
 	s := &supervisor{opts: opts, mode: mode, begun: time.Now(), lives: map[uint64]*life{}, finished: make(chan effect, 1),
-		g: newGraph(opts.shutdownTimeout), moves: newMoveHub()}
+		g: newGraph(opts.shutdownTimeout), moves: newMoveHub(), alarm: time.NewTimer(time.Hour)}
 	s.g.mint = newInvocation
 	if opts.keeper { // before the keeper loses its patience
 		s.g.reserve = min(3*ownTime/2, opts.shutdownTimeout/8)
@@ -147,7 +175,8 @@ func (s *supervisor) view(f func(g *graph, now time.Time)) {
 // ask submits an event and waits for the step that settles it. A nil cancel never cancels.
 func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 	ev.to = &ticket{done: make(chan reply, 1)}
-	s.submit(ev)
+	s.events.leave(ev)
+	s.turnHere(ev.kind)
 	select {
 	case r := <-ev.to.done:
 		if r.err != nil {
@@ -204,38 +233,59 @@ func (b *burst) add(n int) {
 // slowTurn is when a turn of the loop is worth a line in the log.
 const slowTurn = 100 * time.Millisecond
 
-// run is the owner's loop, until quit is closed; a nil quit never is.
+// run is the owner's loop: it takes the turns that nobody else does. It ends when quit is closed; a nil quit never is.
 func (s *supervisor) run(quit <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
 	for {
 		select {
 		case <-s.events.wake:
-		case <-timer.C:
+		case <-s.alarm.C:
 		case <-quit:
 			return
 		}
 		runtime.Gosched() // whoever is about to submit more goes first: one turn for a hundred ends is cheaper than a hundred turns
-		now := time.Now()
-		next := s.turn(now)
-		if took := time.Since(now); took > slowTurn {
-			logf(logDebug, "one turn of the supervisor took %s", span(took))
-		}
-		if next.IsZero() {
-			timer.Stop()
-			continue
-		}
-		timer.Reset(time.Until(next))
+		s.turning.Lock()
+		s.take(s.events.take())
+		s.turning.Unlock()
 	}
 }
 
-// turn takes all events that are there, then the deadlines that have passed, and performs what results.
-func (s *supervisor) turn(now time.Time) time.Time {
-	batch := s.events.take()
+// turnHere has the caller take the turn of the event that it left, where that is of one kind with all that wait and nobody else has a turn; else it
+// calls the owner. So from a fork to the next that waited for it no thread has to be woken, which takes longer than the turn.
+//
+// The caller may have a table of descriptors of its own: the turn of a start or an end touches none but the journal's, which all tables have.
+func (s *supervisor) turnHere(kind eventKind) {
+	if s.turning.TryLock() {
+		if batch := s.events.takeAll(func(ev event) bool { return ev.kind == kind }); batch != nil {
+			s.take(batch)
+		}
+		s.turning.Unlock()
+	}
+	if !s.events.empty() {
+		s.events.rouse()
+	}
+}
+
+// take is a turn for these events, under turning, and sets the alarm for the next.
+func (s *supervisor) take(batch []event) {
+	now := time.Now()
+	next := s.turn(now, batch)
+	if took := time.Since(now); took > slowTurn {
+		logf(logDebug, "one turn of the supervisor took %s", span(took))
+	}
+	if next.IsZero() {
+		s.alarm.Stop()
+		return
+	}
+	s.alarm.Reset(time.Until(next))
+}
+
+// turn takes events, then the deadlines that have passed, and performs what results. It returns when the next deadline is.
+func (s *supervisor) turn(now time.Time, batch []event) time.Time {
 	s.memory.add(len(batch))
 	var work []effect
 	s.mu.Lock()
 	for _, ev := range batch {
-		if ev.kind == eventShutdown {
+		if ev.kind == eventShutdown && s.procs != nil {
 			n := len(s.g.units)
 			background("look", func() { s.procs.lookAhead(n) })
 		}
@@ -255,15 +305,19 @@ func (s *supervisor) turn(now time.Time) time.Time {
 		next = s.g.nextDue()
 	}
 	changed := s.g.takeChanged()
-	if s.keeper == nil && len(changed) > 2*savePiece && len(batch) == 1 && (batch[0].kind == eventReload || batch[0].kind == eventShutdown) {
+	var early []*spawnJob
+	if s.spawner.wantsMore() {
+		early = s.next(work)
+	}
+	if s.keeper == nil && len(changed) > savePiece/4 && len(batch) == 1 && (batch[0].kind == eventReload || batch[0].kind == eventShutdown) {
 		s.mu.Unlock()
 		s.performInPieces(work, changed)
+		s.spawner.expect(early)
 		return next
 	}
-	if s.keeper != nil || !s.ending.Load() { // the end of a standalone server needs no more than that it has begun
-		s.save(changed)
-	}
+	s.saveAsNeeded(changed)
 	s.mu.Unlock()
+	s.spawner.expect(early)
 	for i := range batch {
 		if batch[i].kind == eventExited {
 			s.saw(batch[i].pid)
@@ -279,32 +333,116 @@ func (s *supervisor) turn(now time.Time) time.Time {
 	return next
 }
 
+// firstStarts lists some of what a boot starts first, as it seems.
+func firstStarts(cs []*config) (jobs []*spawnJob) {
+	for _, c := range cs {
+		d := &c.Dependencies
+		if c.Kind == "service" && c.Service.Status == "start" && len(d.Requires)+len(d.After)+len(d.Conflicts)+len(c.Service.Ports) == 0 && len(jobs) < maxEarly {
+			jobs = append(jobs, &spawnJob{name: c.Service.Name, cfg: c})
+		}
+	}
+	return jobs
+}
+
+// next lists the starts that follow at once upon those of a turn, where those are few.
+func (s *supervisor) next(work []effect) (jobs []*spawnJob) {
+	if s.g.closing != nil {
+		return nil
+	}
+	for i, starts := 0, 0; i < len(work) && starts < maxEarly; i++ {
+		u := s.g.units[work[i].name]
+		if work[i].kind != effectSpawn || u == nil {
+			continue
+		}
+		starts++
+		for _, d := range s.g.next(u, maxEarly-len(jobs)) {
+			jobs = append(jobs, &spawnJob{name: d.name, cfg: d.newest()})
+		}
+	}
+	return jobs
+}
+
+// saveAsNeeded is save. The end of a standalone server needs no more than that it has begun.
+func (s *supervisor) saveAsNeeded(changed []*unit) {
+	if s.keeper == nil && s.ending.Load() {
+		if s.endSaved {
+			return
+		}
+		s.endSaved = true
+		changed = nil
+	}
+	s.save(changed)
+}
+
 // savePiece is how many units are saved at once at a boot or an end.
 const savePiece = 64
 
-// performInPieces saves a boot or an end by and by, each piece before the effects that need it: so the first starts or
-// stops are under way while the rest is saved.
+// performInPieces saves a boot or an end by and by, each piece before the effects that need it, does what none needs after them, and has the
+// units that no effect needs saved after the turn: so the first starts or stops are under way meanwhile. The effects of one unit keep
+// their order.
 func (s *supervisor) performInPieces(work []effect, changed []*unit) {
-	saved := map[string]bool{}
-	save := func(until string) {
-		for len(changed) > 0 && !saved[until] {
-			piece := changed[:min(savePiece, len(changed))]
-			changed = changed[len(piece):]
+	unsaved := make(map[string]*unit, len(changed))
+	for _, u := range changed {
+		unsaved[u.name] = u
+	}
+	var piece []*unit
+	with := func(name string) {
+		if u := unsaved[name]; u != nil {
+			delete(unsaved, name)
+			piece = append(piece, u)
+		}
+	}
+	save := func() {
+		if len(piece) > 0 {
 			s.mu.Lock()
-			s.save(piece)
+			s.saveAsNeeded(piece)
 			s.mu.Unlock()
-			for _, u := range piece {
-				saved[u.name] = true
+			piece = nil
+		}
+	}
+	waiting := map[string][]*effect{} // what may be done later, by unit
+	do := func(name string) {
+		for _, e := range waiting[name] {
+			s.do(e)
+		}
+		delete(waiting, name)
+	}
+	mayWait := func(e *effect) bool { return e.kind == effectConfigure || e.kind == effectMoved }
+	for i := range work {
+		name := work[i].name
+		switch {
+		case mayWait(&work[i]):
+			waiting[name] = append(waiting[name], &work[i])
+			continue
+		case work[i].kind == effectReply: // who asked may count on it
+			for k := range i {
+				do(work[k].name)
 			}
 		}
-	}
-	for i := range work {
-		if kind := work[i].kind; kind != effectConfigure && kind != effectMoved {
-			save(work[i].name)
+		if unsaved[name] != nil {
+			for k := i; k < len(work) && len(piece) < savePiece; k++ {
+				if !mayWait(&work[k]) {
+					with(work[k].name)
+				}
+			}
+			save()
 		}
+		do(name)
 		s.do(&work[i])
 	}
-	save("")
+	for i := range work {
+		do(work[i].name)
+	}
+	if len(unsaved) > 0 {
+		background("save", func() {
+			for _, u := range changed {
+				if with(u.name); len(piece) == savePiece {
+					save()
+				}
+			}
+			save()
+		})
+	}
 }
 
 // perform does one effect, or has it done on another goroutine when it might take time.
@@ -590,9 +728,14 @@ func (s *supervisor) load() *loadResult {
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
 	defer s.booted.Store(true)
+	growStack()
 	ev := event{kind: eventReload, name: s.opts.target}
 	if s.ahead != nil {
 		ev.load = <-s.ahead
+		s.spawner.expect(firstStarts(ev.load.configs))
+		if n := len(ev.load.configs); s.journal != nil { // it is open, so that the room has it too
+			background("fork room", func() { sysMakeRoomFor(n) })
+		}
 	} else {
 		ev.load = s.load()
 	}
@@ -601,9 +744,9 @@ func (s *supervisor) boot() {
 		return
 	}
 	s.complain(a.Reload)
-	empty := false
-	s.view(func(g *graph, _ time.Time) { empty = len(g.units) == 0 })
-	if empty && s.mode == "system" {
+	units := 0
+	s.view(func(g *graph, _ time.Time) { units = len(g.units) })
+	if units == 0 && s.mode == "system" {
 		s.keeper.send(packet{op: opDo, text: "emergency nothing could be loaded from " + strings.Join(s.opts.configDirs, ", ")})
 	}
 }
@@ -644,26 +787,32 @@ func serverMain(opts serverOptions) int {
 		serverLog.flush(time.Second)
 		return exitUsage
 	}
-	sysPrivate()
-	memory := newBurst()
 	for i, d := range opts.configDirs {
 		if abs, err := filepath.Abs(d); err == nil {
 			opts.configDirs[i] = abs
 		}
 	}
-	background("room for descriptors", func() { sysMakeRoom(0) })
 	s := newSupervisor(opts, serverMode(opts))
-	s.memory = memory
 	if !opts.keeper { // under the keeper this may be a server that adopts all, and needs no files
 		s.ahead = make(chan *loadResult, 1)
 		background("load", func() { s.ahead <- s.load() })
+		// A thread that waits for an exec, or for the kernel, holds its P, and leaves its processor to others.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
+	sysPrivate()
+	s.memory = newBurst()
+	s.spawner.foresight = true
+	background("room for descriptors", func() { sysMakeRoom(0) })
 	sigs := make(chan os.Signal, 16)
 	s.catch = func() { signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE) }
-	s.catch()
+	caught := make(chan struct{})
+	background("signals", func() { // each is an exchange with another thread (ensureSigM in the runtime)
+		s.catch()
+		s.procs = newProcsOf(!opts.keeper)
+		close(caught)
+	})
 	s.logs = newLogHub(1)
 	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
-	s.procs = newProcsOf(!opts.keeper)
 	var foreign []kin // what a shell that executed us had begun
 	if os.Getenv(ringsVar) == "" {
 		foreign = kinOf(os.Getpid())
@@ -680,8 +829,11 @@ func serverMain(opts serverOptions) int {
 		serverLog.flush(time.Second)
 		return exitRefused
 	}
+	<-caught
 	if st != nil {
 		s.adoptAll(st, h)
+	} else {
+		s.save(nil) // an empty beginning, so that the first services need not wait until all others are saved
 	}
 	background("supervisor", func() { s.run(nil) })
 	background("hands", s.work)
@@ -984,18 +1136,22 @@ const (
 // more, up to maxLookers, come only when programs on mounts that do not answer hold them. What is ready is forked by one at a time, for the
 // kernel executes one at a time anyway: by the worker that made it ready, or by the thread of a forkRoom.
 type spawner struct {
-	s       *supervisor
-	mu      mutex
-	jobs    []*spawnJob
-	ready   []*spawnJob
-	forking int                  // how many fork what is ready
-	inRoom  map[*forkRoom]bool   // … and in which rooms
-	looking map[string]*spawnJob // by unit: whose file is being read
-	byGen   map[uint64]*spawnJob
-	workers int
-	busy    int
-	moves   int // jobs that left a worker, to see whether the workers hang
-	grow    *time.Timer
+	s         *supervisor
+	mu        mutex
+	jobs      []*spawnJob
+	ready     []*spawnJob
+	forking   int                  // how many fork what is ready
+	inRoom    map[*forkRoom]bool   // … and in which rooms
+	looking   map[string]*spawnJob // by unit: whose file is being read
+	byGen     map[uint64]*spawnJob
+	early     map[string]*spawnJob // by unit: made ready before it is asked for
+	expected  []*spawnJob          // … and what else may be
+	foresight bool                 // starts are made ready early
+	foresees  bool                 // somebody is at it
+	workers   int
+	busy      int
+	moves     int // jobs that left a worker, to see whether the workers hang
+	grow      *time.Timer
 }
 
 const (
@@ -1004,10 +1160,12 @@ const (
 	maxReady   = 64               // more would only hold descriptors; a quarter of it is left when workers are called again
 	lookLimit  = 30 * time.Second // for a program that does not answer, where start_timeout_ms sets no other
 	growAfter  = 50 * time.Millisecond
+	maxEarly   = 8
+	earlyAge   = 50 * time.Millisecond // so long counts what was seen of a program ahead of time
 )
 
 func newSpawner(s *supervisor) *spawner {
-	return &spawner{s: s, looking: map[string]*spawnJob{}, byGen: map[uint64]*spawnJob{}, inRoom: map[*forkRoom]bool{}}
+	return &spawner{s: s, looking: map[string]*spawnJob{}, byGen: map[uint64]*spawnJob{}, early: map[string]*spawnJob{}, inRoom: map[*forkRoom]bool{}}
 }
 
 func (p *spawner) add(j *spawnJob) {
@@ -1019,8 +1177,91 @@ func (p *spawner) add(j *spawnJob) {
 		return
 	}
 	p.byGen[j.gen] = j
+	p.expected = without(p.expected, func(e *spawnJob) bool { return e.name == j.name })
+	if e := p.early[j.name]; e != nil {
+		delete(p.early, j.name)
+		if e.phase == jobReady && e.cfg == j.cfg && e.limit.Stop() {
+			e.sp.Env = setEnv(e.sp.Env, "ZINIT_INVOCATION_ID="+j.invocation)
+			j.sp, j.pipes, j.phase = e.sp, e.pipes, jobReady
+			j.place(0)
+			p.ready = append(p.ready, j)
+			p.callForker()
+			return
+		}
+	}
 	p.jobs = append(p.jobs, j)
 	p.hire(fewWorkers)
+}
+
+// callForker has what is ready forked, where nobody is at it, under mu.
+func (p *spawner) callForker() {
+	p.useRooms()
+	if len(p.ready) > 0 && p.ready[0].rooms == nil && p.forking == 0 {
+		p.workers++ // all may have gone
+		background("spawn", p.worker)
+	}
+}
+
+// expect has made ready what is likely to be asked for next, while the kernel executes what that waits for. What is not asked for is given
+// up soon: nobody learns of it, and what hinders such a start is found when it is asked for.
+func (p *spawner) expect(jobs []*spawnJob) {
+	if len(jobs) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = jobs
+	if !p.foresees {
+		p.foresees = true
+		background("prepare", p.prepareEarly)
+	}
+}
+
+// wantsMore says that few are ready early: several at once are made with less effort than one by one.
+func (p *spawner) wantsMore() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.foresight && len(p.early) <= maxEarly/4
+}
+
+func (p *spawner) prepareEarly() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() { p.foresees = false }()
+	for len(p.expected) > 0 && len(p.early) < maxEarly && len(p.jobs) <= fewWorkers {
+		j := pop(&p.expected)
+		if p.early[j.name] != nil {
+			continue
+		}
+		p.early[j.name] = j
+		p.mu.Unlock()
+		sp, err := resolve(j.cfg, j.cfg.Service.Exec, "", func(string) {})
+		if err == nil {
+			err = p.equip(j, sp, 0)
+		}
+		p.mu.Lock()
+		switch {
+		case err != nil:
+			p.forget(j)
+		case p.early[j.name] != j: // it was asked for meanwhile, and is made ready otherwise
+			j.pipes.discard()
+		default:
+			j.phase = jobReady
+			j.limit = time.AfterFunc(earlyAge, func() {
+				p.mu.Lock()
+				p.forget(j)
+				p.mu.Unlock()
+				j.pipes.discard()
+			})
+		}
+	}
+}
+
+// forget drops what was made ready early, unless it is something newer, under mu.
+func (p *spawner) forget(j *spawnJob) {
+	if p.early[j.name] == j {
+		delete(p.early, j.name)
+	}
 }
 
 // hire adds a worker when there is more to prepare than the workers there are, up to most.
@@ -1064,9 +1305,7 @@ func (p *spawner) worker() {
 	for {
 		switch {
 		case len(p.ready) > 0 && p.forking == 0 && p.ready[0].rooms == nil:
-			p.busy++
 			p.forkReady(nil)
-			p.busy--
 		case len(p.jobs) > 0 && len(p.ready) < maxReady:
 			p.prepareNext()
 		default:
@@ -1134,54 +1373,76 @@ func (p *spawner) useRooms() {
 // It ends where the next job is for the other place.
 func (p *spawner) forkReady(room *forkRoom) {
 	p.forking++
-	var started []*life
-	for len(p.ready) > 0 && (p.ready[0].rooms == nil) == (room == nil) {
+	here := 0
+	if room == nil {
+		here = 1
+	}
+	var lives []*life // whose output is not watched yet
+	told := 0         // of how many of them the graph knows
+	next := func() bool { return len(p.ready) > 0 && (p.ready[0].rooms == nil) == (room == nil) }
+	for next() {
 		j := pop(&p.ready)
+		p.busy += here
 		p.hire(fewWorkers)
 		p.mu.Unlock()
 		if l := p.fork(j); l != nil {
-			started = append(started, l)
-		}
-		if room == nil || len(started) == maxReady/4 {
-			started = p.s.started(started, room)
+			lives = append(lives, l)
 		}
 		p.mu.Lock()
+		p.busy -= here
 		delete(p.byGen, j.gen)
-	}
-	p.s.started(started, room)
-	if p.forking--; len(p.ready) > 0 && p.forking == 0 {
-		p.useRooms()
-		if p.ready[0].rooms == nil && room != nil { // for a worker, and all may have gone
-			p.workers++
-			background("spawn", p.worker)
+		full := len(lives) == maxReady/4
+		if room != nil && !full && next() {
+			continue
 		}
+		last := len(p.ready)+len(p.jobs)+len(p.looking) == 0
+		p.mu.Unlock()
+		p.s.started(lives[told:], last)
+		if told = len(lives); full || room == nil {
+			p.s.watch(lives, room)
+			lives, told = nil, 0
+		}
+		p.mu.Lock()
+	}
+	p.s.watch(lives, room)
+	if p.forking--; p.forking == 0 {
+		p.callForker()
 	}
 }
 
-// started tells the graph of new processes. Where starts follow upon each other in a room, several are one turn for it.
-func (s *supervisor) started(lives []*life, room *forkRoom) []*life {
+// started tells the graph of new processes, several in one turn where starts follow upon each other. Where nothing else is to be started
+// what follows is decided here and now.
+func (s *supervisor) started(lives []*life, last bool) {
 	if len(lives) == 0 {
-		return nil
+		return
 	}
 	evs := make([]event, len(lives))
 	for i, l := range lives {
 		evs[i] = event{kind: eventSpawned, name: l.name, gen: l.gen, pid: l.proc.pid}
 	}
-	s.events.put(evs...)
+	s.events.leave(evs...)
 	for _, l := range lives {
 		close(l.told)
 	}
+	if last {
+		s.turnHere(eventSpawned)
+		return
+	}
+	s.events.rouse()
+}
+
+// watch has the output of new processes read. The descriptors of a room are not those of the pipes.
+func (s *supervisor) watch(lives []*life, room *forkRoom) {
 	watch := func() {
 		for _, l := range lives {
 			l.pipes.watch()
 		}
 	}
-	if room != nil { // its descriptors are not those of the pipes
+	if room == nil {
+		watch()
+	} else if len(lives) > 0 {
 		background("log pipes", watch)
-		return nil
 	}
-	watch()
-	return lives[:0]
 }
 
 // idle says that no start is under way.
@@ -1218,21 +1479,33 @@ func (p *spawner) prepare(j *spawnJob, waiting int) bool {
 	if !p.leave(j, jobReady) {
 		return false
 	}
+	if err == nil {
+		err = p.equip(j, sp, waiting)
+	}
 	if err != nil {
 		p.failed(j, err)
 		return false
 	}
+	return true
+}
+
+// equip gives a job what it is forked with, and says where.
+func (p *spawner) equip(j *spawnJob, sp *spec, waiting int) error {
 	pipes, err := p.s.logs.pipes(j.name, sp.UID, sp.GID)
 	if err != nil {
-		p.fail(j, "cannot make the pipes for its output: "+err.Error())
-		return false
+		return newError("cannot make the pipes for its output: %v", err)
 	}
 	j.sp, j.pipes = sp, pipes
-	if pipes.fifos {
-		j.rooms = sysForkRooms(waiting, pipes.err.fd)
-		sp.here = j.rooms != nil
+	j.place(waiting)
+	return nil
+}
+
+// place says where a job is to be forked.
+func (j *spawnJob) place(waiting int) {
+	if j.pipes.fifos {
+		j.rooms = sysForkRooms(waiting, j.pipes.err.fd)
+		j.sp.here = j.rooms != nil
 	}
-	return true
 }
 
 // leave moves a job on to a later phase; false when it was called back, or given up, before.
@@ -1262,8 +1535,9 @@ func (p *spawner) fork(j *spawnJob) *life {
 		return nil
 	}
 	j.sp.Stdout, j.sp.Stderr = j.pipes.Out, j.pipes.Err
-	key := logKey(j.name, j.gen)
+	key := ""
 	if s.keeper != nil {
+		key = logKey(j.name, j.gen)
 		// Before the process: were we killed in between, its pipes would have no reader and it would die of that. And one after the
 		// other: so there is at most one start of which the next server sees the pipes and does not hear the pid.
 		s.keeper.sendNow(packet{op: opStore, text: key, fds: j.pipes.readFDs()}, linkTime)
@@ -1315,7 +1589,13 @@ func (s *supervisor) ended(l *life, e exit) {
 		background("end of a service", func() { s.submit(s.gone(l, e)) })
 		return
 	case !s.ending.Load():
-		s.submit(s.gone(l, e))
+		s.events.leave(s.gone(l, e))
+		const apart = time.Millisecond // ends that come together are one turn
+		if now := time.Now().UnixNano(); now-s.lastEnd.Swap(now) > int64(apart) {
+			s.turnHere(eventExited)
+		} else {
+			s.events.rouse()
+		}
 		return
 	}
 	const few = 2
@@ -1365,7 +1645,7 @@ func (s *supervisor) gone(l *life, e exit) event {
 	}
 	l.pipes.drain()
 	if s.ending.Load() {
-		s.logs.removeFifos(l.name) // now, while others still end, and not all at the end of all
+		s.logs.removeLater(l.name)
 	}
 	if e.Left > 0 {
 		logf(logError, "%s: %d processes survived SIGKILL; they are left behind", l.name, e.Left)
@@ -1439,11 +1719,21 @@ func checksum(b []byte) uint32 {
 	return h
 }
 
+// appendRecord appends a record of a kind, with what text appends to it.
+//
 //go:noinline
-func appendRecord(dst, payload []byte) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
-	dst = binary.LittleEndian.AppendUint32(dst, checksum(payload))
-	return append(dst, payload...)
+func appendRecord(dst []byte, kind byte, text func(dst []byte) []byte) []byte {
+	at := len(dst)
+	dst = text(append(dst, 0, 0, 0, 0, 0, 0, 0, 0, kind))
+	payload := dst[at+8:]
+	binary.LittleEndian.PutUint32(dst[at:], uint32(len(payload)))
+	binary.LittleEndian.PutUint32(dst[at+4:], checksum(payload))
+	return dst
+}
+
+// appendJSONRecord appends a record of a kind with v.
+func appendJSONRecord(dst []byte, kind byte, v any) []byte {
+	return appendRecord(dst, kind, func(dst []byte) []byte { return appendJSON(dst, v) })
 }
 
 func (j *journal) writeHead() error {
@@ -1632,7 +1922,7 @@ func configRecord(dst []byte, kind byte, c *config) []byte {
 		text.Text = string(c.toml())
 	}
 	c.source = "" // it has served; memory is a promise
-	return appendRecord(dst, appendJSON([]byte{kind}, &text))
+	return appendJSONRecord(dst, kind, &text)
 }
 
 // saveUnits appends the records of units to dst.
@@ -1640,7 +1930,7 @@ func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
 	for _, u := range us {
 		if s.g.units[u.name] != u {
 			if s.g.units[u.name] == nil {
-				dst = appendRecord(dst, []byte("d"+u.name))
+				dst = appendRecord(dst, 'd', func(dst []byte) []byte { return append(dst, u.name...) })
 			}
 			continue
 		}
@@ -1655,7 +1945,7 @@ func (s *supervisor) saveUnits(dst []byte, us []*unit, c monoClock) []byte {
 			u.intent, u.intentExit, u.intentGen = c.mono, s.acks.seen(), u.gen
 		}
 		text := u.saved(c, s.ticksOf(u))
-		dst = appendRecord(dst, appendJSON([]byte{'u'}, &text))
+		dst = appendJSONRecord(dst, 'u', &text)
 	}
 	return dst
 }
@@ -1672,12 +1962,20 @@ func (s *supervisor) ticksOf(u *unit) uint64 {
 	return l.proc.ticks()
 }
 
-func (s *supervisor) serverRecord(dst []byte, c monoClock) []byte {
+// serverRecord appends what is not of one unit. Not always: while nothing of it has changed it suffices to be near the numbers of
+// generations and lines.
+func (s *supervisor) serverRecord(dst []byte, c monoClock, always bool) []byte {
 	v := savedServer{Boot: s.bootID, Loaded: s.loaded, Gen: s.g.gen, Seq: s.logs.lastSeq(), Started: c.save(s.begun)}
 	if cl := s.g.closing; cl != nil {
 		v.Closing, v.Code, v.Began, v.Asked, v.Killed = cl.kind, cl.code, c.save(cl.began), cl.asked, cl.killed
 	}
-	return appendRecord(dst, appendJSON([]byte{'g'}, &v))
+	now := v
+	now.Gen, now.Seq, now.Started, now.Began = v.Gen>>6, v.Seq>>seqMark, 0, 0
+	if now == s.savedServer && !always {
+		return dst
+	}
+	s.savedServer = now
+	return appendJSONRecord(dst, 'g', &v)
 }
 
 // save writes what the last steps changed. It runs before their effects: a process never exists without a record that it was to be.
@@ -1695,9 +1993,9 @@ func (s *supervisor) save(changed []*unit) {
 			u.savedCfg = nil
 			all = append(all, u)
 		}
-		err = j.renew(s.saveUnits(s.serverRecord(nil, c), all, c))
+		err = j.renew(s.saveUnits(s.serverRecord(nil, c, true), all, c))
 	} else {
-		j.buf = s.saveUnits(s.serverRecord(j.buf[:0], c), changed, c)
+		j.buf = s.saveUnits(s.serverRecord(j.buf[:0], c, len(changed) == 0), changed, c)
 		err = j.append(j.buf)
 	}
 	s.unsaved = err != nil
@@ -2191,7 +2489,7 @@ const intentSlack = 30 * time.Millisecond
 func (s *supervisor) discard() {
 	var left []int
 	for _, p := range sysAllPids() {
-		if st, err := readStat(p); err != nil || p == os.Getpid() || s.keeper != nil && st.PPID != s.procs.root {
+		if st, err := readStat(p); err != nil || p == os.Getpid() || s.keeper != nil && st.PPID != os.Getppid() {
 			continue
 		}
 		if s.keeper == nil && !writesBelow(p, s.logs.fifos) {
@@ -2463,11 +2761,11 @@ func (s *supervisor) packRings() []byte {
 	end := time.Now().Add(time.Second)
 	for _, n := range s.logs.names() {
 		for _, l := range s.logs.snapshot(n) {
-			b = appendRecord(b, appendJSON([]byte{'l'}, &l))
+			b = appendJSONRecord(b, 'l', &l)
 		}
 		for _, e := range s.logs.readEnds(n) {
 			if len(e.Partial) > 0 {
-				b = appendRecord(b, []byte("p"+n+"\x00"+e.Stream+"\x00"+string(e.Partial)))
+				b = appendRecord(b, 'p', func(b []byte) []byte { return append(b, n+"\x00"+e.Stream+"\x00"+string(e.Partial)...) })
 			}
 		}
 		if time.Now().After(end) {
@@ -2576,7 +2874,9 @@ func (s *supervisor) keepState() *savedState {
 	fifos := ""
 	fd, err := sysOpenState(s.statePath())
 	if err == nil {
-		fifos, err = s.makeFifoDir(fd)
+		if fifos, err = s.makeFifoDir(fd); err == nil {
+			err = s.logs.keepFifos(fifos)
+		}
 	}
 	if err != nil {
 		if err != errNotSupported {
@@ -2585,7 +2885,6 @@ func (s *supervisor) keepState() *savedState {
 		return nil
 	}
 	s.journal = newJournal(fd)
-	s.logs.fifos = fifos
 	return s.readJournal()
 }
 
@@ -2626,8 +2925,8 @@ func (s *supervisor) fifoStore(st *savedState) map[string][]int {
 		if u.PID == 0 {
 			continue
 		}
-		out, err1 := sysOpenFifo(fifoPath(s.logs.fifos, n, "stdout"))
-		err, err2 := sysOpenFifo(fifoPath(s.logs.fifos, n, "stderr"))
+		out, err1 := sysOpenFifo(s.logs.fifoAt, fifoName(n, "stdout"))
+		err, err2 := sysOpenFifo(s.logs.fifoAt, fifoName(n, "stderr"))
 		if err1 != nil || err2 != nil {
 			logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
 			continue

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -448,38 +449,62 @@ type forkThread struct {
 	main, own int   // ends of a pair of sockets: in the table of all other threads, and in its own
 }
 
-// forkForOne serves those who wait for one fork, forkForMany those who have many.
+// forkForOne serves those who wait for one fork, the rooms those who have many.
 var (
-	forkForOne  = sync.OnceValue(newForkThread)
-	forkForMany = sync.OnceValue(func() (rooms []*forkRoom) {
-		for range 2 {
-			if t := newForkThread(); t != nil {
-				rooms = append(rooms, &t.forkRoom)
-			}
-		}
-		if len(rooms) > 0 { // a thread that waits for an exec holds its P, and leaves its processor to others
-			runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(rooms) - 1)
-		}
-		return rooms
-	})
+	forkForOne = sync.OnceValue(func() *forkThread { return newForkThread(true) })
+	oneRoom    = sync.OnceValue(func() []*forkRoom { return moreRooms(nil) })
+	twoRooms   = sync.OnceValue(func() []*forkRoom { return moreRooms(oneRoom()) })
+	forkRooms  atomic.Pointer[[]*forkRoom] // those that are there
 )
+
+// moreRooms adds a room where that works.
+func moreRooms(rooms []*forkRoom) []*forkRoom {
+	if t := newForkThread(false); t != nil {
+		rooms = append(slices.Clone(rooms), &t.forkRoom)
+		forkRooms.Store(&rooms)
+	}
+	return rooms
+}
+
+// manyStarts is how many starts that wait, or may follow upon each other, are worth rooms of their own.
+const manyStarts = 16
+
+// sysMakeRoomFor makes a room for n starts that are to come, where they are worth it.
+func sysMakeRoomFor(n int) {
+	if n >= manyStarts {
+		oneRoom()
+	}
+}
 
 // sysForkRooms is where to fork when this many starts wait, or there are descriptors as high as this one; none: here.
 func sysForkRooms(waiting, fd int) []*forkRoom {
-	const many = 16
-	if waiting < many && fd < crowded {
-		return nil
+	if waiting >= manyStarts {
+		return twoRooms()
 	}
-	return forkForMany()
+	if rooms := forkRooms.Load(); rooms != nil {
+		return *rooms
+	}
+	if fd >= crowded {
+		return oneRoom()
+	}
+	return nil
 }
 
-// newForkThread starts the thread. It is nil where the kernel or a sandbox refuses.
-func newForkThread() *forkThread {
+// newForkThread starts the thread, with sockets to hand it descriptors or without. It is nil where the kernel or a sandbox refuses.
+func newForkThread(sockets bool) *forkThread {
 	nullFile() // all tables have it under one number
-	t := &forkThread{forkRoom: forkRoom{make(chan func(), 1)}}
+	t := &forkThread{forkRoom: forkRoom{make(chan func(), 1)}, main: -1, own: -1}
+	if sockets {
+		var err error
+		if t.main, t.own, err = sysSocketPair(); err != nil {
+			return nil
+		}
+	}
 	ready := make(chan error, 1)
 	background("fork", func() { t.run(ready) })
 	if <-ready != nil {
+		unix.Close(t.main)
+		unix.Close(t.own)
 		return nil
 	}
 	return t
@@ -487,22 +512,16 @@ func newForkThread() *forkThread {
 
 // run makes the thread, says whether that worked, and serves for ever. The main thread is never taken: its table is what others see as ours.
 func (t *forkThread) run(ready chan error) {
+	growStack()
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
-		elsewhere := make(chan error)
+		elsewhere := make(chan error, 1)
 		background("fork", func() { t.run(elsewhere) })
 		ready <- <-elsewhere
 		runtime.UnlockOSThread()
 		return
 	}
-	var err error
-	if t.main, t.own, err = sysSocketPair(); err == nil {
-		if err = unix.Unshare(unix.CLONE_FILES); err != nil {
-			unix.Close(t.main)
-			unix.Close(t.own)
-		}
-	}
-	if err != nil {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
 		ready <- err
 		runtime.UnlockOSThread()
 		return
@@ -520,13 +539,34 @@ func (t *forkThread) run(ready chan error) {
 	}
 }
 
+// sysUrgent does something on a thread that the kernel prefers to all ordinary ones (sched(7), SCHED_RR), where it allows that.
+func sysUrgent(do func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.SchedAttr
+	if old, err := unix.SchedGetAttr(0, 0); err == nil {
+		before = *old
+		urgent := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+		if unix.SchedSetAttr(0, &urgent, 0) == nil {
+			defer func() { _ = unix.SchedSetAttr(0, &before, 0) }()
+		}
+	}
+	do()
+}
+
 // forget closes pipes and sockets in the table of this thread. What else there is stays: the runtime knows its epoll and event descriptors by number.
 func (t *forkThread) forget() {
-	for fd := 3; fd < max(t.main, t.own)+crowded; fd++ {
+	const hole = 64 // so many free numbers mean that no more follow
+	for fd, free := 3, 0; free < hole || fd <= max(t.main, t.own); fd++ {
 		var st unix.Stat_t
-		if fd == t.own || fd == nullFile() || unix.Fstat(fd, &st) != nil {
+		if fd == t.own || fd == nullFile() {
 			continue
 		}
+		free++
+		if unix.Fstat(fd, &st) != nil {
+			continue
+		}
+		free = 0
 		if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFIFO || kind == unix.S_IFSOCK {
 			unix.Close(fd)
 		}
@@ -1301,19 +1341,24 @@ func sysBootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-// sysNewFifo makes a FIFO at path, where there is none, and opens its read end.
-func sysNewFifo(path string) (r int, err error) {
-	if err := unix.Mkfifo(path, 0o600); err != nil && err != unix.EEXIST {
+// sysOpenDir opens a directory, and follows no link to it, for names in it.
+func sysOpenDir(path string) (int, error) {
+	return unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// sysNewFifo makes a FIFO with a name in a directory, where there is none, and opens its read end.
+func sysNewFifo(dir int, name string) (r int, err error) {
+	if err := unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0); err != nil && err != unix.EEXIST {
 		return -1, os.NewSyscallError("mkfifo", err)
 	}
-	r, err = sysOpenFifo(path)
+	r, err = sysOpenFifo(dir, name)
 	return r, os.NewSyscallError("open of a log pipe", err)
 }
 
 // sysFifoWriteEnd opens the other end. It is open for reading too, so that its owner never gets SIGPIPE
 // while no server reads (fifo(7)); uid and gid (-1: leave) own it.
-func sysFifoWriteEnd(path string, uid, gid int) (w int, err error) {
-	if w, err = unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
+func sysFifoWriteEnd(dir int, name string, uid, gid int) (w int, err error) {
+	if w, err = unix.Openat(dir, name, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
 		return -1, os.NewSyscallError("open of a log pipe", err)
 	}
 	if err = logGive(w, uid, gid); err != nil {
@@ -1322,6 +1367,8 @@ func sysFifoWriteEnd(path string, uid, gid int) (w int, err error) {
 	}
 	return w, nil
 }
+
+func sysRemoveAt(dir int, name string) { _ = unix.Unlinkat(dir, name, 0) }
 
 // sysMemoryName is a path on a file system in memory that goes with an open file and no other, in whatever namespace; "" where there is none.
 func sysMemoryName(fd int) string {
@@ -1339,8 +1386,8 @@ func sysOwnDir(path string) bool {
 	return unix.Lstat(path, &st) == nil && st.Mode&(unix.S_IFMT|0o077) == unix.S_IFDIR && int(st.Uid) == os.Geteuid()
 }
 
-func sysOpenFifo(path string) (int, error) {
-	return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+func sysOpenFifo(dir int, name string) (int, error) {
+	return unix.Openat(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }
 
 // sysOpenState opens the file of a state, which must be ours and a plain file.

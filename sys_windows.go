@@ -128,6 +128,10 @@ func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
 
 func sysMakeRoom(int) {}
 
+func sysMakeRoomFor(int) {}
+
+func sysUrgent(do func()) { do() }
+
 func sysForkRooms(int, int) []*forkRoom { return nil }
 
 func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
@@ -275,11 +279,15 @@ func sysMemoryName(int) string { return "" }
 
 func sysOwnDir(string) bool { return false }
 
-func sysNewFifo(string) (int, error) { return -1, errNotSupported }
+func sysOpenDir(string) (int, error) { return -1, errNotSupported }
 
-func sysFifoWriteEnd(string, int, int) (int, error) { return -1, errNotSupported }
+func sysNewFifo(int, string) (int, error) { return -1, errNotSupported }
 
-func sysOpenFifo(string) (int, error) { return -1, errNotSupported }
+func sysRemoveAt(int, string) {}
+
+func sysFifoWriteEnd(int, string, int, int) (int, error) { return -1, errNotSupported }
+
+func sysOpenFifo(int, string) (int, error) { return -1, errNotSupported }
 
 func sysOpenState(string) (int, error) { return -1, errNotSupported }
 
