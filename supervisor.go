@@ -793,6 +793,14 @@ func serverMain(opts serverOptions) int {
 		}
 	}
 	s := newSupervisor(opts, serverMode(opts))
+	sigs := make(chan os.Signal, 16)
+	s.catch = func() { signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE) }
+	caught := make(chan struct{})
+	background("signals", func() { // each is an exchange with another thread (ensureSigM in the runtime)
+		s.catch()
+		s.procs = newProcsOf(!opts.keeper)
+		close(caught)
+	})
 	if !opts.keeper { // under the keeper this may be a server that adopts all, and needs no files
 		s.ahead = make(chan *loadResult, 1)
 		background("load", func() { s.ahead <- s.load() })
@@ -803,20 +811,13 @@ func serverMain(opts serverOptions) int {
 	s.memory = newBurst()
 	s.spawner.foresight = true
 	background("room for descriptors", func() { sysMakeRoom(0) })
-	sigs := make(chan os.Signal, 16)
-	s.catch = func() { signal.Notify(sigs, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE) }
-	caught := make(chan struct{})
-	background("signals", func() { // each is an exchange with another thread (ensureSigM in the runtime)
-		s.catch()
-		s.procs = newProcsOf(!opts.keeper)
-		close(caught)
-	})
 	s.logs = newLogHub(1)
 	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
 	var foreign []kin // what a shell that executed us had begun
 	if os.Getenv(ringsVar) == "" {
 		foreign = kinOf(os.Getpid())
 	}
+	<-caught // from here on a SIGTERM must clean up
 	door, err := s.open()
 	if err != nil {
 		logf(logError, "%v", err)
@@ -829,7 +830,6 @@ func serverMain(opts serverOptions) int {
 		serverLog.flush(time.Second)
 		return exitRefused
 	}
-	<-caught
 	if st != nil {
 		s.adoptAll(st, h)
 	} else {
