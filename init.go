@@ -466,6 +466,7 @@ func newKeeper(o keeperOptions, one bool) *keeper {
 	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
 		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), broken: make(chan struct{}, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)
+	sysShield()
 	sysKeepMask()
 	if fd, err := sysOpenProgram(k.self); err == nil {
 		k.prog = fd
@@ -1400,6 +1401,7 @@ func (k *keeper) goOver(path string) error {
 // goOn reads the link again after quiesce.
 func (k *keeper) goOn() {
 	signal.Notify(k.signals, keeperSignals()...)
+	sysShield()
 	k.server.hungUp = false
 	k.server.link.goOn()
 	k.listen(k.server.link)

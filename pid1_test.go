@@ -473,6 +473,29 @@ func TestRow44_SignalTable(t *testing.T) {
 		if b.status("web").PID != pid || b.serverPID() != old {
 			t.Error("a signal without a meaning did something")
 		}
+		// Those of the C library would kill a PID 1 that blocks them for a moment: it ignores them, and nobody else does.
+		private := func(pid int) uint64 {
+			data, _ := os.ReadFile(procPath(pid, "/status"))
+			_, ignored, _ := strings.Cut(string(data), "SigIgn:\t")
+			mask, _, _ := strings.Cut(ignored, "\n")
+			n, err := strconv.ParseUint(mask, 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n >> 31 & 7
+		}
+		if got := private(b.cmd.Process.Pid); got&5 != 5 {
+			t.Errorf("of the signals 32 to 34 PID 1 ignores %b", got)
+		}
+		children := sysChildren(nil, b.cmd.Process.Pid)
+		for _, pid := range children {
+			if got := private(pid); got != 0 {
+				t.Errorf("of the signals 32 to 34 process %d ignores %b", pid, got)
+			}
+		}
+		if len(children) != 3 { // the server and two services
+			t.Errorf("PID 1 has the children %v", children)
+		}
 	})
 }
 
@@ -481,10 +504,12 @@ func TestRow44_SignalTable(t *testing.T) {
 func TestRow21_ShutdownOrder(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
-	word := "sign=15:" + dir + "/order block"
+	word := "sign=15:" + dir + "/order print=up block"
 	requires := func(n string) string { return "[dependencies]\nrequires = [\"" + n + "\"]" }
 	b := startInit(t, map[string]string{"db": service(t, word), "app": service(t, word, requires("db")), "web": service(t, word, requires("app"))}, boxOptions{}).up()
-	b.is("running", "web")
+	for _, name := range []string{"db", "app", "web"} { // a signal would find no handler before
+		b.says(name + " | up")
+	}
 	b.signal(sigTerm)
 	if code := b.ends(patience); code != 0 {
 		t.Errorf("exit code %d", code)

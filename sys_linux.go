@@ -347,17 +347,58 @@ func sysChildDefaults() {
 		// struct sigaction of the kernel: handler first; its other three fields fit in what follows.
 		var action [8]uintptr
 		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
-		if errno != 0 || action[0] != 1 /* SIG_IGN */ {
+		if errno != 0 || action[0] != sigIgn {
 			continue
 		}
-		if sig >= 32 && sig <= 34 { // not for programs, so Notify does not know them
-			var deflt [8]uintptr
-			_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&deflt)), 0, 8, 0, 0)
+		if sig >= firstPrivate && sig <= lastPrivate {
 			continue
 		}
 		signal.Notify(swallow, syscall.Signal(sig))
 	}
+	setPrivate(sigIgn, sigDfl)
 	sysKeepMask()
+}
+
+// Signals of the C library, which Notify does not know. Go needs one of them, and leaves the others at their default, which is to kill.
+const firstPrivate, lastPrivate = 32, 34
+
+const sigDfl, sigIgn = 0, 1
+
+// setPrivate changes what these signals do, where they do what is given first.
+func setPrivate(from, to uintptr) {
+	for sig := uintptr(firstPrivate); sig <= lastPrivate; sig++ {
+		var old [8]uintptr // struct sigaction of the kernel: handler first
+		next := [8]uintptr{to}
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+		if errno == 0 && old[0] == from {
+			_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&next)), 0, 8, 0, 0)
+		}
+	}
+}
+
+var (
+	shielded atomic.Bool
+	shield   mutex // held during a fork without it
+)
+
+// sysShield has those signals ignored, but not by what is forked or executed from here. The kernel drops what would kill a PID 1, yet not while the main
+// thread happens to block it, as the runtime does in each fork and for each new thread (sig_ignored and complete_signal in kernel/signal.c).
+func sysShield() {
+	shielded.Store(true)
+	setPrivate(sigDfl, sigIgn)
+}
+
+// unshielded forks or executes with the default.
+func unshielded(do func()) {
+	if !shielded.Load() {
+		do()
+		return
+	}
+	shield.Lock()
+	defer shield.Unlock()
+	setPrivate(sigIgn, sigDfl)
+	defer setPrivate(sigDfl, sigIgn)
+	do()
 }
 
 // sysReaper makes us the parent of orphans (prctl(2), PR_SET_CHILD_SUBREAPER) and has SIGCHLD reported to events.
@@ -401,7 +442,7 @@ func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err 
 	if maskedAtStart.Load() {
 		withMask = func(do func()) { masked(unix.SIG_SETMASK, &unix.Sigset_t{}, do) }
 	}
-	withMask(func() { pid, err = syscall.ForkExec(path, argv, attr) })
+	unshielded(func() { withMask(func() { pid, err = syscall.ForkExec(path, argv, attr) }) })
 	return pid, err
 }
 
@@ -1608,7 +1649,7 @@ func emptyTree(dir int, dev uint64) {
 
 // sysExec executes a foreign program in our place, which begins with no signal blocked.
 func sysExec(name string, argv, env []string) (err error) {
-	masked(unix.SIG_SETMASK, &unix.Sigset_t{}, func() { err = syscall.Exec(name, argv, env) })
+	unshielded(func() { masked(unix.SIG_SETMASK, &unix.Sigset_t{}, func() { err = syscall.Exec(name, argv, env) }) })
 	return err
 }
 

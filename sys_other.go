@@ -208,6 +208,8 @@ func sysMakeRoomFor(int) {}
 
 func sysUrgent(do func()) { do() }
 
+func sysShield() {}
+
 func sysForkRooms(int, int) []*forkRoom { return nil }
 
 // sysFork executes sp in a new session; sibling is for Linux.

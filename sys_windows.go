@@ -132,6 +132,8 @@ func sysMakeRoomFor(int) {}
 
 func sysUrgent(do func()) { do() }
 
+func sysShield() {}
+
 func sysForkRooms(int, int) []*forkRoom { return nil }
 
 func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
