@@ -2297,17 +2297,23 @@ func (s *supervisor) askKeeper(op byte, exits *[]exitRecord) packet {
 
 // findBlindly is findStarted without /proc: when somebody still writes into the pipes of the start, it is the youngest child of the keeper that leads
 // a session and that nobody knows. (A child that has been forked once the pids have begun anew from 2 is not the youngest; then an older one is taken for it.)
+// A child that on a busy machine does not lead one yet has the pipes already, and is waited for.
 func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitRecord) (kin, bool) {
-	if !slices.ContainsFunc(pipes, func(fd int) bool { return !sysHungUp(fd) }) {
-		return kin{}, false
-	}
-	youngest := 0
-	for b := []byte(s.askKeeper(opFind, exits).text); len(b) >= 8; b = b[8:] {
-		if pid := int(binary.LittleEndian.Uint64(b)); !known[pid] && pid != os.Getpid() {
-			youngest = pid
+	const pause, patience = 5 * time.Millisecond, time.Second
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		if !slices.ContainsFunc(pipes, func(fd int) bool { return !sysHungUp(fd) }) {
+			return kin{}, false
+		}
+		youngest := 0
+		for b := []byte(s.askKeeper(opFind, exits).text); len(b) >= 8; b = b[8:] {
+			if pid := int(binary.LittleEndian.Uint64(b)); !known[pid] && pid != os.Getpid() {
+				youngest = pid
+			}
+		}
+		if youngest != 0 || time.Now().After(end) {
+			return kin{pid: youngest}, youngest != 0
 		}
 	}
-	return kin{pid: youngest}, youngest != 0
 }
 
 func (s *supervisor) isMain(name string) bool { return s.withCmd && name == mainName }
