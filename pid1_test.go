@@ -1560,6 +1560,7 @@ func TestStateSurvives(t *testing.T) {
 // nothing about the state, however many there are.
 func TestStateThatKillsServers(t *testing.T) {
 	t.Parallel()
+	t.Cleanup(func() { _ = os.Remove("/dev/shm/web") }) // /dev/shm is that of the host
 	b := startInit(t, map[string]string{"web": service(t, "lock=/dev/shm/web print=up block")}, boxOptions{}).up()
 	b.says("web | up")
 	web := b.status("web").PID
