@@ -172,6 +172,7 @@ func (t *procs) close() {
 	}
 }
 
+// reapLoop reaps whenever a child has ended, and before all others while many end.
 func (t *procs) reapLoop() {
 	for {
 		if time.Now().UnixNano() < t.hurry.Load() {
@@ -512,6 +513,7 @@ func (t *procs) stop(all []*process, sigs []int) {
 	sysUrgent(func() { t.stopNow(all, sigs) })
 }
 
+// stopNow is stop on the calling thread as it is.
 func (t *procs) stopNow(all []*process, sigs []int) {
 	const atOnce = 256
 	for _, p := range all {

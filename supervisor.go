@@ -114,6 +114,7 @@ func (q *queue[T]) leave(x ...T) {
 	q.mu.Unlock()
 }
 
+// rouse wakes the consumer.
 func (q *queue[T]) rouse() {
 	select {
 	case q.wake <- struct{}{}:
@@ -1224,6 +1225,7 @@ func (p *spawner) wantsMore() bool {
 	return p.foresight && len(p.early) <= maxEarly/4
 }
 
+// prepareEarly makes ready what is expected, up to maxEarly. A program that does not answer holds only this: what is asked for is prepared by workers.
 func (p *spawner) prepareEarly() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
