@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unicode"
@@ -112,7 +113,7 @@ func (c *cli) dial() (tried []string, err error) {
 		if err == nil && named == "" {
 			if err = trusted(conn, p); err != nil {
 				conn.Close()
-				err = newError("refused: %w", err)
+				err = fmt.Errorf("refused: %w", err)
 			}
 		}
 		if err == nil {
@@ -129,7 +130,7 @@ func (c *cli) dial() (tried []string, err error) {
 func trusted(conn *sock, path string) error {
 	p := peerOf(conn)
 	if p.known && p.uid != 0 && p.uid != os.Geteuid() {
-		return newError("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
+		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
 	}
 	if p.known && p.pid == 0 && path[0] == '@' {
 		return errors.New("it is in another container")
@@ -214,8 +215,6 @@ func (p params) orNone() any {
 }
 
 // about is a copy of the parameters with the name of a service.
-//
-//go:noinline
 func (p params) about(name string) params {
 	all := params{"name": name}
 	for k, v := range p {
@@ -252,7 +251,7 @@ func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 			return f.Result, nil
 		}
 		if err := decodeJSON(f.Result, into); err != nil {
-			return nil, newError("the server's answer to %s is not understood: %v", method, err)
+			return nil, fmt.Errorf("the server's answer to %s is not understood: %v", method, err)
 		}
 		return f.Result, nil
 	}
@@ -346,7 +345,7 @@ func (c *cli) names(words []string) ([]string, int) {
 		}
 	}
 	seen := map[string]bool{}
-	return without(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
+	return slices.DeleteFunc(names, func(n string) bool { was := seen[n]; seen[n] = true; return was }), exitDone
 }
 
 // unknown is the first of the names that is not among all services, and says so; "" when there is none.
@@ -371,8 +370,6 @@ func (c *cli) unknownNow(names []string) string {
 }
 
 // one says whether the words name exactly one service: then --json prints its result alone, else a list.
-//
-//go:noinline
 func one(words []string) bool { return len(words) == 1 && !strings.ContainsAny(words[0], "*?[") }
 
 // printJSON prints results unchanged: one alone, or a list of all.
@@ -467,7 +464,6 @@ const (
 	styleYellow = "33"
 )
 
-//go:noinline
 func (c *cli) paint(style, s string) string {
 	if !c.color || style == "" || s == "" {
 		return s
@@ -475,7 +471,6 @@ func (c *cli) paint(style, s string) string {
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
-//go:noinline
 func stateStyle(state string) string {
 	switch state {
 	case "running":
@@ -552,8 +547,6 @@ func (c *cli) narrow(widths []int) {
 }
 
 // columns is how wide a text is on a terminal: 2 for wide East Asian characters and emoji, 0 for marks that combine.
-//
-//go:noinline
 func columns(s string) int {
 	n := 0
 	for _, r := range s {
@@ -645,8 +638,6 @@ func (c *cli) printText(text string) {
 }
 
 // fit cuts a line to the terminal, if there is one.
-//
-//go:noinline
 func (c *cli) fit(line string) string {
 	if c.width == 0 {
 		return line
@@ -655,8 +646,6 @@ func (c *cli) fit(line string) string {
 }
 
 // reasonText is why a service failed, as a sentence; "" without a reason.
-//
-//go:noinline
 func reasonText(r *wireReason) string {
 	if r == nil {
 		return ""
@@ -688,7 +677,7 @@ func detail(s *serviceStatusFull) string {
 	if s.ConfigChanged {
 		parts = append(parts, "changed file counts from the next start")
 	}
-	parts = without(parts, func(p string) bool { return p == "" })
+	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 	return strings.Join(parts, "; ")
 }
 
@@ -721,7 +710,6 @@ func (c *cli) sketch(text string) {
 	fmt.Fprint(stderr, eraseLine+c.paint(styleDim, cut(visible(text), width-1)))
 }
 
-//go:noinline
 func (c *cli) erase() {
 	if c.progress {
 		fmt.Fprint(stderr, eraseLine)
@@ -874,7 +862,7 @@ func (c *cli) patient(method string, p any) (rawJSON, error) {
 	c.erase()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, newError("%s has not answered within %s; it goes on", method, people(c.timeout))
+		return nil, fmt.Errorf("%s has not answered within %s; it goes on", method, people(c.timeout))
 	case err != nil:
 		return nil, err
 	case answer.Error != nil:
@@ -995,7 +983,6 @@ func tally(all []serviceStatusFull) string {
 	return plural(len(all), "service") + ": " + strings.Join(parts, ", ")
 }
 
-//go:noinline
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -1371,7 +1358,7 @@ func parseSince(s string, now time.Time) (int64, error) {
 			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()).UnixMilli(), nil
 		}
 	}
-	return 0, newError("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
+	return 0, fmt.Errorf("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
 }
 
 // followLogs prints lines as they come, until Ctrl-C or the end of the server.
@@ -1926,10 +1913,10 @@ func runEditor(file string) error {
 	failure, err := sysForeground("/bin/sh", []string{"sh", "-c", editor + ` "$1"`, "sh", file})
 	signal.Stop(ch)
 	if err != nil {
-		return newError("cannot run the editor %s: %w", editor, err)
+		return fmt.Errorf("cannot run the editor %s: %w", editor, err)
 	}
 	if failure != "" {
-		return newError("the editor %s ended with %s; nothing is changed", editor, failure)
+		return fmt.Errorf("the editor %s ended with %s; nothing is changed", editor, failure)
 	}
 	return nil
 }
@@ -2401,7 +2388,6 @@ const (
 // x is where a time is.
 func (g *chart) x(ms int64) int { return g.left + int(chartWidth*ms/g.end) }
 
-//go:noinline
 func (g *chart) add(format string, args ...any) { fmt.Fprintf(g, format+"\n", args...) }
 
 // text adds a text with what XML needs escaped.
@@ -2415,8 +2401,6 @@ func (g *chart) rect(x, y, width int, colour string) {
 }
 
 // line draws a vertical line.
-//
-//go:noinline
 func (g *chart) line(x, from, to int, attributes string) {
 	g.add(`<path d="M%d %dV%d" %s/>`, x, from, to, attributes)
 }
@@ -2471,8 +2455,6 @@ func bootChart(b *bootResult) string {
 }
 
 // y is the middle of the row of a service.
-//
-//go:noinline
 func (g *chart) y(name string) int {
 	for i, u := range g.rows {
 		if u.Name == name {
@@ -2665,7 +2647,7 @@ func cmdComplete(c *cli) int {
 		return exitUsage
 	}
 	last := len(c.args) - 1
-	words := without(slices.Clone(c.args[:last]), func(w string) bool { return w == "=" }) // bash makes words of --flag=value
+	words := slices.DeleteFunc(slices.Clone(c.args[:last]), func(w string) bool { return w == "=" }) // bash makes words of --flag=value
 	kind, lead, cur := c.completes(words, strings.TrimPrefix(c.args[last], "="))
 	if kind == "file" && lead == "" {
 		fmt.Fprintln(c.out, ":")
@@ -2780,14 +2762,14 @@ func (c *cli) wordsOf(kind, cur string) (words []string) {
 			words = strings.Split(kind[1:], "\n")
 		}
 	}
-	return without(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
+	return slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, cur) })
 }
 
 // --- repl ---
 
 // interrupter ends the command that runs in a REPL when Ctrl-C comes: it closes its connection. nil stands for no REPL.
 type interrupter struct {
-	mu   mutex
+	mu   sync.Mutex
 	conn io.Closer // of the running command; nil: none that may be closed
 	hit  bool
 }
@@ -2831,7 +2813,7 @@ type repl struct {
 	ed     editor
 	kb     keyboard
 	file   string // of the history; "": none
-	mu     mutex
+	mu     sync.Mutex
 	stop   *interrupter // of the running command; nil: none runs
 	code   int          // of the last command
 }

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -302,7 +304,6 @@ func pairOf(pairs [][2]string, key string) string {
 	return ""
 }
 
-//go:noinline
 func fieldOf(section, key string) *field {
 	for i := range fields {
 		if fields[i].section == section && fields[i].key == key {
@@ -312,7 +313,6 @@ func fieldOf(section, key string) *field {
 	return nil
 }
 
-//go:noinline
 func keysOf(section string) (keys []string) {
 	for i := range fields {
 		if fields[i].section == section {
@@ -357,8 +357,6 @@ func (c *config) open(section string) {
 }
 
 // has says whether there is a place for the keys of a section.
-//
-//go:noinline
 func (c *config) has(section string) bool {
 	switch section {
 	case "health":
@@ -441,8 +439,6 @@ func (f *field) optional(c *config) any {
 func (e execDef) none() bool { return e.Line == "" && len(e.Argv) == 0 }
 
 // written is the command as it was written: a string, a list, or nil for none.
-//
-//go:noinline
 func (e execDef) written() any {
 	switch {
 	case e.Line != "":
@@ -552,7 +548,7 @@ func tomlText(v any) string {
 			return "{}"
 		}
 		var parts []string
-		for _, k := range sortedKeys(v) {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			parts = append(parts, tomlKey(k)+" = "+tomlString(v[k]))
 		}
 		return "{ " + strings.Join(parts, ", ") + " }"
@@ -589,39 +585,6 @@ func tomlKey(s string) string {
 		return s
 	}
 	return tomlString(s)
-}
-
-// sortedBy is the order of n things by less, in which equals keep theirs. It is no generic: a sort for each type would cost 10 KB of program.
-func sortedBy(n int, less func(i, j int) bool) []int {
-	order, next := make([]int, n), make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	for width := 1; width < n; width *= 2 {
-		for from := 0; from < n; from += 2 * width {
-			left, right := from, min(from+width, n)
-			middle, end := right, min(from+2*width, n)
-			for k := from; k < end; k++ {
-				take := &left
-				if left == middle || right < end && less(order[right], order[left]) {
-					take = &right
-				}
-				next[k] = order[*take]
-				*take++
-			}
-		}
-		order, next = next, order
-	}
-	return order
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // configSchema is the JSON Schema of CONFIG, from the same table as everything else.
@@ -1001,7 +964,7 @@ func (f *field) setTable(p *map[string]string, v any) (bad []complaint) {
 		return f.wrongType(v)
 	}
 	*p = make(map[string]string, len(table))
-	for _, key := range sortedKeys(table) {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
 		v := table[key]
 		s, ok := v.(string)
 		text := ""
@@ -1134,13 +1097,9 @@ func parseTOML(data []byte, path, defaultName string) (*config, []problem, []pro
 
 func (r *reader) result() (*config, []problem, []problem) {
 	order := func(list []problem) []problem {
-		given := slices.Clone(list)
-		for k, i := range sortedBy(len(given), func(i, j int) bool {
-			a, b := &given[i], &given[j]
-			return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
-		}) {
-			list[k] = given[i]
-		}
+		slices.SortStableFunc(list, func(a, b problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		if len(list) > maxProblems {
 			more := len(list) - maxProblems
 			list = append(list[:maxProblems:maxProblems], problem{r.path, list[maxProblems].Line, list[maxProblems].Column, fmt.Sprintf("and %d more of this kind", more)})
@@ -1268,7 +1227,6 @@ func plainValue(v any) any {
 	return v
 }
 
-//go:noinline
 func typeName(v any) string {
 	switch v.(type) {
 	case nil:
@@ -1297,7 +1255,7 @@ func (r *reader) document(tree map[string]any, defaultName string) {
 		return
 	}
 	kind := r.c.Kind
-	for _, name := range sortedKeys(tree) {
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		table, ok := tree[name].(map[string]any)
 		switch {
 		case !slices.Contains(allSections, name):
@@ -1331,13 +1289,13 @@ func (r *reader) findKind(tree map[string]any) bool {
 		r.fail(false, nil, "the configuration is empty; %s, and beside [service] there may be %s", want, bracketList(sectionsOf("service")[1:]))
 		return false
 	}
-	for _, name := range sortedKeys(tree) {
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		if !slices.Contains(allSections, name) {
 			r.unknownSection(name, tree[name])
 		}
 	}
 	if len(r.errs) == 0 {
-		r.fail(false, []string{sortedKeys(tree)[0]}, "nothing says what this is: %s", want)
+		r.fail(false, []string{slices.Sorted(maps.Keys(tree))[0]}, "nothing says what this is: %s", want)
 	}
 	return false
 }
@@ -1364,7 +1322,7 @@ func (r *reader) unknownSection(name string, v any) {
 func (r *reader) section(name string, table map[string]any) {
 	r.c.open(name)
 	excused := map[string]bool{} // keys that were probably meant by a misspelt one
-	for _, key := range sortedKeys(table) {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
 		f := fieldOf(name, key)
 		if f == nil {
 			excused[r.unknownKey(name, key)] = true
@@ -1625,7 +1583,6 @@ func readFiles(paths []string, system bool) []fileRead {
 	var next atomic.Int64
 	var hands sync.WaitGroup
 	read := func() {
-		growStack()
 		for i := int(next.Add(1)) - 1; i < len(paths); i = int(next.Add(1)) - 1 {
 			f := &all[i]
 			if f.reader, f.bad = readFile(paths[i], system); f.bad == nil {
@@ -1678,8 +1635,6 @@ func readNames(dir string) ([]string, error) {
 }
 
 // reasonOf is the error without the path that the complaint already names.
-//
-//go:noinline
 func reasonOf(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -1755,7 +1710,7 @@ func regular(info fs.FileInfo, limit int64) error {
 }
 
 func tooLarge(limit int64) error {
-	return newError("it is larger than %d bytes, the most that such a file may have", limit)
+	return fmt.Errorf("it is larger than %d bytes, the most that such a file may have", limit)
 }
 
 // saveFile writes c into dir and returns the path: the file it came from if that is in dir, else NAME.toml. It is atomic (a new file
@@ -1764,18 +1719,18 @@ func tooLarge(limit int64) error {
 func saveFile(dir string, c *config) (path string, err error) {
 	path = filepath.Join(dir, c.Service.Name+".toml")
 	if err := validName(c.Service.Name); err != nil {
-		return "", newError("cannot save: %w", err)
+		return "", fmt.Errorf("cannot save: %w", err)
 	}
 	if c.path != "" && filepath.Clean(filepath.Dir(c.path)) == filepath.Clean(dir) {
 		path = c.path
 	}
 	if r, bad := readFile(path, false); bad == nil {
 		if other := r.c.Service.Name; other != "" && other != c.Service.Name {
-			return "", newError("cannot save %s: %s describes %q; rename that file first", c.Service.Name, path, other)
+			return "", fmt.Errorf("cannot save %s: %s describes %q; rename that file first", c.Service.Name, path, other)
 		}
 	}
 	if err := replaceFile(path, c.toml()); err != nil {
-		return "", newError("cannot save %s: %w", c.Service.Name, err)
+		return "", fmt.Errorf("cannot save %s: %w", c.Service.Name, err)
 	}
 	return path, nil
 }
@@ -2053,7 +2008,7 @@ func (s *scanner) quoted(multi bool) {
 func readEnvFile(path string) ([]string, error) {
 	data, err := readRegular(path, maxFileBytes)
 	if err != nil {
-		return nil, newError("cannot read env_file %s: %w; a leading - in env_file makes a missing one no error", visible(path), reasonOf(err))
+		return nil, fmt.Errorf("cannot read env_file %s: %w; a leading - in env_file makes a missing one no error", visible(path), reasonOf(err))
 	}
 	var env []string
 	for i, line := range strings.Split(string(data), "\n") {
@@ -2065,11 +2020,11 @@ func readEnvFile(path string) ([]string, error) {
 		key = strings.TrimRight(key, " \t")
 		switch {
 		case !ok || key == "":
-			return nil, newError("%s:%d: %s is not KEY=VALUE", visible(path), i+1, quoted(line))
+			return nil, fmt.Errorf("%s:%d: %s is not KEY=VALUE", visible(path), i+1, quoted(line))
 		case strings.HasPrefix(key, "export "):
-			return nil, newError("%s:%d: an env_file is no shell script: leave out `export`", visible(path), i+1)
+			return nil, fmt.Errorf("%s:%d: an env_file is no shell script: leave out `export`", visible(path), i+1)
 		case strings.ContainsAny(key, " \t\x00") || strings.IndexByte(value, 0) >= 0:
-			return nil, newError("%s:%d: %s is no name of a variable", visible(path), i+1, quoted(key))
+			return nil, fmt.Errorf("%s:%d: %s is no name of a variable", visible(path), i+1, quoted(key))
 		}
 		env = append(env, key+"="+value)
 	}
@@ -2109,7 +2064,7 @@ func lookupUserIn(passwd, groupFile, user, group string) (uid, gid int, groups [
 		gid = uid
 		if entry.fields != nil {
 			if gid, err = strconv.Atoi(entry.fields[3]); err != nil {
-				return -1, -1, nil, "", newError("%s: the group of %s is no number", passwd, visible(user))
+				return -1, -1, nil, "", fmt.Errorf("%s: the group of %s is no number", passwd, visible(user))
 			}
 			home = entry.fields[5]
 			groups = groupsOf(groupFile, entry.fields[0])
@@ -2155,13 +2110,13 @@ func findAccount(path, what, word string, want int) (account, error) {
 	case isNumber:
 		return account{number: int(number)}, nil
 	case err != nil:
-		return found, newError("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
+		return found, fmt.Errorf("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
 	}
 	text := fmt.Sprintf("%s %s is not in %s", what, quoted(word), path)
 	if near := nearest(word, names); near != "" {
-		return found, newError("%s; did you mean %s?", text, quoted(near))
+		return found, fmt.Errorf("%s; did you mean %s?", text, quoted(near))
 	}
-	return found, newError("%s; create it, or give a number", text)
+	return found, fmt.Errorf("%s; create it, or give a number", text)
 }
 
 // eachAccount calls f with the fields of every line of a file of passwd's form until it says false.
@@ -2251,21 +2206,17 @@ type splitter struct {
 	err     error
 }
 
-//go:noinline
 func (s *splitter) put(c byte) {
 	s.beginWord()
 	s.word.WriteByte(c)
 }
 
 // beginWord notes that a word has begun. Line ends separate commands, but only if a word stands on both sides.
-//
-//go:noinline
 func (s *splitter) beginWord() {
 	s.shell = s.shell || s.newline && len(s.argv) > 0
 	s.inWord, s.newline = true, false
 }
 
-//go:noinline
 func (s *splitter) endWord() {
 	if s.inWord {
 		s.argv = append(s.argv, s.word.String())
@@ -2304,7 +2255,7 @@ func (s *splitter) next() {
 // escape handles a backslash outside quotes: the next character is itself, and a line end vanishes.
 func (s *splitter) escape() {
 	if s.at >= len(s.line) {
-		s.err = newError("the backslash at character %d, the last one, escapes nothing; write \\\\ for a backslash", s.character(s.at-1))
+		s.err = fmt.Errorf("the backslash at character %d, the last one, escapes nothing; write \\\\ for a backslash", s.character(s.at-1))
 		return
 	}
 	if c := s.line[s.at]; c != '\n' {
@@ -2338,7 +2289,7 @@ func (s *splitter) quote(mark byte) {
 		s.word.WriteByte(c)
 	}
 	name := map[byte]string{'"': "double", '\'': "single"}[mark]
-	s.err = newError("the %s quote at character %d is never closed", name, s.character(start))
+	s.err = fmt.Errorf("the %s quote at character %d is never closed", name, s.character(start))
 }
 
 func (s *splitter) character(offset int) int { return 1 + utf8.RuneCountInString(s.line[:offset]) }
@@ -2392,7 +2343,7 @@ func parseSignal(s string) (int, error) {
 	word := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if n, err := strconv.Atoi(s); err == nil {
 		if n < 1 || n > most {
-			return 0, newError("signal numbers go from 1 to %d, not %d", most, n)
+			return 0, fmt.Errorf("signal numbers go from 1 to %d, not %d", most, n)
 		}
 		return n, nil
 	}
@@ -2420,12 +2371,12 @@ func parseSignal(s string) (int, error) {
 		if err == nil && strings.HasPrefix(rest, base.signs) && base.n+n >= rtMin && base.n+n <= rtMax {
 			return base.n + n, nil
 		}
-		return 0, newError("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), rtMax-rtMin)
+		return 0, fmt.Errorf("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), rtMax-rtMin)
 	}
 	if near := nearest(word, names[1:]); near != "" {
-		return 0, newError("unknown signal %s; did you mean \"SIG%s\"?", quoted(s), near)
+		return 0, fmt.Errorf("unknown signal %s; did you mean \"SIG%s\"?", quoted(s), near)
 	}
-	return 0, newError("unknown signal %s; give a name like \"SIGTERM\", \"SIGINT\" or \"SIGRTMIN+3\", or a number from 1 to %d", quoted(s), most)
+	return 0, fmt.Errorf("unknown signal %s; give a name like \"SIGTERM\", \"SIGINT\" or \"SIGRTMIN+3\", or a number from 1 to %d", quoted(s), most)
 }
 
 // signalName is SIGTERM, SIGRTMIN+3, or the bare number of a signal without a name.
@@ -2447,7 +2398,6 @@ func signalName(n int) string {
 // maxNameBytes keeps NAME.toml, NAME.log.1 and the like well below what file systems allow.
 const maxNameBytes = 64
 
-//go:noinline
 func isNameByte(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || isDigit(r) || r == '-' || r == '_' || r == '.'
 }
@@ -2465,11 +2415,11 @@ func validName(s string) error {
 		return errors.New("the name is empty; " + rule)
 	}
 	if len(s) > maxNameBytes {
-		return newError("the name %s is longer than %d bytes", quoted(s), maxNameBytes)
+		return fmt.Errorf("the name %s is longer than %d bytes", quoted(s), maxNameBytes)
 	}
 	for i, r := range s {
 		if !isNameByte(r) || i == 0 && strings.ContainsRune("-_.", r) {
-			return newError("%s is not allowed as a name because of %s at character %d; %s", quoted(s), quoted(string(r)), 1+utf8.RuneCountInString(s[:i]), rule)
+			return fmt.Errorf("%s is not allowed as a name because of %s at character %d; %s", quoted(s), quoted(string(r)), 1+utf8.RuneCountInString(s[:i]), rule)
 		}
 	}
 	return nil
@@ -2478,14 +2428,14 @@ func validName(s string) error {
 func validUmask(s string) error {
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || n > 0o777 || len(s) > 4 {
-		return newError("a umask is octal, from \"000\" to \"777\", not %s", quoted(s))
+		return fmt.Errorf("a umask is octal, from \"000\" to \"777\", not %s", quoted(s))
 	}
 	return nil
 }
 
 func validChroot(s string) error {
 	if !strings.HasPrefix(s, "/") {
-		return newError("%s is not an absolute path; it begins with /", quoted(s))
+		return fmt.Errorf("%s is not an absolute path; it begins with /", quoted(s))
 	}
 	return nil
 }
@@ -2505,16 +2455,16 @@ func validCap(s string) error {
 		}
 	}
 	if near := nearest(word, known); near != "" {
-		return newError("unknown capability %s; did you mean %q?", quoted(s), near)
+		return fmt.Errorf("unknown capability %s; did you mean %q?", quoted(s), near)
 	}
-	return newError("unknown capability %s; capabilities(7) lists them, as in \"net_bind_service\"", quoted(s))
+	return fmt.Errorf("unknown capability %s; capabilities(7) lists them, as in \"net_bind_service\"", quoted(s))
 }
 
 // validAddress checks where a proxy listens or its service does: host:port, :port, tcp:host:port, /path or unix:/path.
 func validAddress(s string) error {
 	rest, unix := strings.CutPrefix(s, "unix:")
 	if unix && !strings.HasPrefix(rest, "/") {
-		return newError("%s: behind unix: comes an absolute path", quoted(s))
+		return fmt.Errorf("%s: behind unix: comes an absolute path", quoted(s))
 	}
 	if strings.HasPrefix(rest, "/") {
 		return socketPath(rest)
@@ -2533,7 +2483,7 @@ func validEndpoint(s string) error {
 // socketPath checks the length that sockaddr_un allows (unix(7): 108 bytes with the closing NUL; 104 on macOS).
 func socketPath(s string) error {
 	if len(s) > 103 {
-		return newError("the path %s has %d bytes, and the name of a socket at most 103", quoted(s), len(s))
+		return fmt.Errorf("the path %s has %d bytes, and the name of a socket at most 103", quoted(s), len(s))
 	}
 	return nil
 }
@@ -2541,13 +2491,13 @@ func socketPath(s string) error {
 func hostPort(s string) error {
 	host, port, ok := splitHostPort(s)
 	if !ok {
-		return newError("%s is no host:port", quoted(s))
+		return fmt.Errorf("%s is no host:port", quoted(s))
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || !isDigits(port) {
-		return newError("%s has no port from 1 to 65535", quoted(s))
+		return fmt.Errorf("%s has no port from 1 to 65535", quoted(s))
 	}
 	if strings.ContainsAny(host, " \t\r\n/@\"") {
-		return newError("%s is no name of a host", quoted(host))
+		return fmt.Errorf("%s is no name of a host", quoted(host))
 	}
 	return nil
 }
@@ -2706,9 +2656,9 @@ func validURL(s string) error {
 	case strings.HasPrefix(s, "https://"):
 		return errors.New("https is not offered; ask the plain port, or use type \"exec\" with a program that can")
 	case !ok:
-		return newError("%s does not begin with http://", quoted(s))
+		return fmt.Errorf("%s does not begin with http://", quoted(s))
 	case strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) >= 0:
-		return newError("%s has a space or control character; write %%20 for a space", quoted(s))
+		return fmt.Errorf("%s has a space or control character; write %%20 for a space", quoted(s))
 	}
 	authority := rest
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
@@ -2719,7 +2669,7 @@ func validURL(s string) error {
 		host += ":80"
 	}
 	if authority == "" || strings.HasPrefix(authority, ":") {
-		return newError("%s names no host", quoted(s))
+		return fmt.Errorf("%s names no host", quoted(s))
 	}
 	return hostPort(host)
 }
@@ -2772,8 +2722,6 @@ func shortened(s string) string {
 }
 
 // shorten keeps a message readable when what it is about is long.
-//
-//go:noinline
 func shorten(s string) string {
 	const most = 80
 	n := 0
@@ -2790,7 +2738,6 @@ func quoted(s string) string { return `"` + visible(shorten(s)) + `"` }
 
 func quotedList(words []string) string { return `"` + strings.Join(words, `", "`) + `"` }
 
-//go:noinline
 func bracketList(words []string) string { return "[" + strings.Join(words, "], [") + "]" }
 
 // nearest is the word that was probably meant: the same but for case and separators, the closest by typing errors (a third of the letters

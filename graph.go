@@ -3,7 +3,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -264,7 +266,6 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-//go:noinline
 func refuse(kind, format string, args ...any) *refusal {
 	return &refusal{kind: kind, text: fmt.Sprintf(format, args...)}
 }
@@ -422,14 +423,12 @@ func (e *effect) reply() reply {
 
 func (g *graph) emit(e effect) { g.out = append(g.out, e) }
 
-//go:noinline
 func (g *graph) answer(to *ticket, a answer) {
 	if to != nil {
 		g.emit(effect{kind: effectReply, ticket: to, answer: &a})
 	}
 }
 
-//go:noinline
 func (g *graph) refuse(to *ticket, r *refusal) {
 	if to != nil {
 		g.emit(effect{kind: effectReply, ticket: to, err: r})
@@ -675,7 +674,6 @@ func (g *graph) onSpawned(u *unit, ev event) {
 	}
 }
 
-//go:noinline
 func (u *unit) noteExit(e exit) {
 	u.exitCode = nil
 	if e.Known && e.Signal == 0 {
@@ -1002,14 +1000,14 @@ func (g *graph) tick() {
 		g.unschedule(u)
 		due = append(due, u)
 	}
-	for _, i := range sortedBy(len(due), func(i, j int) bool { return due[i].name < due[j].name }) {
-		g.onDue(due[i])
-		g.push(due[i])
+	slices.SortFunc(due, func(a, b *unit) int { return cmp.Compare(a.name, b.name) })
+	for _, u := range due {
+		g.onDue(u)
+		g.push(u)
 	}
 	g.tickClosing()
 }
 
-//go:noinline
 func (g *graph) passed(t time.Time) bool { return !t.IsZero() && !t.After(g.now) }
 
 // onDue does what the passed deadlines of a unit ask for.
@@ -1199,8 +1197,6 @@ func (g *graph) allSatisfied(u *unit) bool {
 }
 
 // satisfied is what `requires` waits for: running, or exited with success by itself with no restart pending.
-//
-//go:noinline
 func (u *unit) satisfied() bool {
 	switch u.state {
 	case running:
@@ -1331,7 +1327,7 @@ func (g *graph) hindrances(u *unit) []hindrance {
 			h = append(h, hindrance{kind: "after", service: n})
 		}
 	}
-	for _, n := range sortedKeys(g.foes[u.name]) {
+	for _, n := range slices.Sorted(maps.Keys(g.foes[u.name])) {
 		if c := g.units[n]; c != nil && c.state.live() {
 			passing := c.state == stopping || c.leave != staying || c.cfg.Service.Oneshot
 			h = append(h, hindrance{kind: "conflicts", service: n, person: !passing})
@@ -1416,12 +1412,12 @@ func (g *graph) park(u *unit, ev event) {
 }
 
 func (u *unit) drop(to *ticket) {
-	u.waiters = without(u.waiters, func(w *waiter) bool { return w.to == to })
+	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool { return w.to == to })
 }
 
 // wake answers the parked requests that the present state of a unit settles.
 func (g *graph) wake(u *unit) {
-	u.waiters = without(u.waiters, func(w *waiter) bool {
+	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool {
 		if !u.settles(w) {
 			return false
 		}
@@ -1451,7 +1447,7 @@ func (u *unit) settles(w *waiter) bool {
 
 // expire refuses the parked requests whose time has run out.
 func (g *graph) expire(u *unit) {
-	u.waiters = without(u.waiters, func(w *waiter) bool {
+	u.waiters = slices.DeleteFunc(u.waiters, func(w *waiter) bool {
 		if !g.passed(w.due) {
 			return false
 		}
@@ -1464,7 +1460,6 @@ func (g *graph) expire(u *unit) {
 	})
 }
 
-//go:noinline
 func (g *graph) answerOf(u *unit) answer {
 	return answer{State: u.state, BlockedBy: g.blockedBy(u)}
 }
@@ -1629,11 +1624,8 @@ func cycles(all map[string]*config) [][]string {
 			found = append(found, way)
 		}
 	}
-	circles := make([][]string, 0, len(found))
-	for _, i := range sortedBy(len(found), func(i, j int) bool { return found[i][0] < found[j][0] }) {
-		circles = append(circles, found[i])
-	}
-	return circles
+	slices.SortFunc(found, func(a, b []string) int { return cmp.Compare(a[0], b[0]) })
+	return found
 }
 
 // wayRound is a shortest path from a unit back to itself inside its group (breadth first).
@@ -1729,8 +1721,6 @@ func circles(all map[string]*config) [][]string {
 }
 
 // future is the configuration that every unit will have once all changes count.
-//
-//go:noinline
 func (g *graph) future() map[string]*config {
 	all := make(map[string]*config, len(g.units))
 	for n, u := range g.units {
@@ -1823,7 +1813,7 @@ func (g *graph) remove(u *unit) {
 	}
 	u.waiters = nil
 	g.emit(effect{kind: effectForget, name: u.name, cfg: u.newest()})
-	g.bulk = without(g.bulk, func(b *bulkWait) bool {
+	g.bulk = slices.DeleteFunc(g.bulk, func(b *bulkWait) bool {
 		delete(b.left, u.name)
 		if len(b.left) > 0 {
 			return false
@@ -1868,14 +1858,14 @@ func (g *graph) swapConfig(u *unit, c *config) {
 	if u.face.live {
 		g.countLive(u, -1)
 	}
-	foes := sortedKeys(g.foes[u.name])
+	foes := slices.Sorted(maps.Keys(g.foes[u.name]))
 	g.unlink(u)
 	u.cfg = c
 	g.link(u)
 	if u.face.live {
 		g.countLive(u, 1)
 	}
-	for _, n := range append(foes, sortedKeys(g.foes[u.name])...) {
+	for _, n := range append(foes, slices.Sorted(maps.Keys(g.foes[u.name]))...) {
 		g.push(g.units[n])
 	}
 	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
@@ -2070,7 +2060,7 @@ func (u *unit) adoptPlace(c *config, g *graph) {
 // accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
 // unit is loaded its present version stays; as the loaded graph has no cycle this ends.
 func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
-	accepted := without(slices.Clone(l.configs), func(c *config) bool {
+	accepted := slices.DeleteFunc(slices.Clone(l.configs), func(c *config) bool {
 		taken := g.main != "" && c.Service.Name == g.main
 		if taken {
 			r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: g.main + " is the name of the main program of this container; choose another one"})
@@ -2086,7 +2076,7 @@ func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
 		if len(bad) == 0 {
 			return accepted
 		}
-		left := without(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name].text != "" })
+		left := slices.DeleteFunc(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name].text != "" })
 		if len(left) == len(accepted) {
 			return accepted
 		}
@@ -2146,7 +2136,7 @@ func (g *graph) vanished(l *loadResult, r *reloadResult) {
 		if !g.dirs[d] {
 			continue
 		}
-		r.Warnings = without(r.Warnings, func(p problem) bool { return p.Path == d })
+		r.Warnings = slices.DeleteFunc(r.Warnings, func(p problem) bool { return p.Path == d })
 		r.Errors = append(r.Errors, problem{Path: d, Message: "the directory is gone; what was loaded from it stays"})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -562,7 +563,7 @@ func pick(r *rand.Rand, m map[string]uint64) (string, uint64, bool) {
 	if len(m) == 0 {
 		return "", 0, false
 	}
-	names := sortedKeys(m)
+	names := slices.Sorted(maps.Keys(m))
 	n := names[r.Intn(len(names))]
 	return n, m[n], true
 }

@@ -34,12 +34,12 @@ func check(def *healthDef, run func(program execDef, timeout time.Duration) erro
 	case "notify":
 		return nil
 	default:
-		return newError("unknown health type %q: it may be tcp, http, exec or notify", def.Type)
+		return fmt.Errorf("unknown health type %q: it may be tcp, http, exec or notify", def.Type)
 	}
 	if err == nil {
 		return nil
 	}
-	return newError("%s: %s", def.Target, plainly(err, def.Timeout))
+	return fmt.Errorf("%s: %s", def.Target, plainly(err, def.Timeout))
 }
 
 // plainly reduces an error of a socket to what matters: the address is in the message already.
@@ -103,7 +103,7 @@ func splitURL(url string) (address, host, resource string, err error) {
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
 	if n, portErr := strconv.Atoi(port); portErr != nil || n < 1 || n > 65535 {
-		return "", "", "", newError("port %q is not a number from 1 to 65535", port)
+		return "", "", "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
 	}
 	if bare == "" || strings.Contains(name, "@") || strings.Contains(bare, ":") != strings.HasPrefix(name, "[") {
 		return "", "", "", errors.New("an http target is http://host[:port]/path, with an IPv6 address in [ ]")
@@ -141,13 +141,13 @@ func httpStatus(r *bufio.Reader) error {
 		digits, _, _ := strings.Cut(rest, " ")
 		status, err := strconv.Atoi(digits)
 		if !strings.HasPrefix(proto, "HTTP/1.") || err != nil || len(digits) != 3 {
-			return newError("the answer is not HTTP: %q", clip(line, 60))
+			return fmt.Errorf("the answer is not HTTP: %q", clip(line, 60))
 		}
 		switch {
 		case status >= 200 && status < 400:
 			return nil
 		case status >= 400:
-			return newError("status %s", visible(clip(rest, 80)))
+			return fmt.Errorf("status %s", visible(clip(rest, 80)))
 		}
 		for strings.TrimRight(line, "\r\n") != "" {
 			if line, err = r.ReadString('\n'); err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path"
@@ -92,12 +93,9 @@ func newLink(fd int) (*link, error) {
 	return l, nil
 }
 
-//go:noinline
 func (l *link) send(p packet) { l.out.put(p) }
 
 // flush waits until what was sent has left, at most limit.
-//
-//go:noinline
 func (l *link) flush(limit time.Duration) { l.sendNow(packet{}, limit) }
 
 // sendNow sends a record and waits until it has left, at most limit.
@@ -166,7 +164,7 @@ func (l *link) recv() (packet, error) {
 	}
 	p, ok := decodePacket(l.buf[:n], fds)
 	if !ok {
-		return p, newError("the other side of the link has gone")
+		return p, errors.New("the other side of the link has gone")
 	}
 	return p, nil
 }
@@ -229,7 +227,7 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		}
 		if f.arg != "" && !inline {
 			if i++; i >= len(args) {
-				return o, newError("zinit init: %s needs %s", word, f.arg)
+				return o, fmt.Errorf("zinit init: %s needs %s", word, f.arg)
 			}
 			value = args[i]
 		}
@@ -238,7 +236,7 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		}
 	}
 	if unknown != "" {
-		err := newError("zinit init: unknown flag or word `%s`; a program to run stands behind --", unknown)
+		err := fmt.Errorf("zinit init: unknown flag or word `%s`; a program to run stands behind --", unknown)
 		if strict || o.container {
 			return o, err
 		}
@@ -251,13 +249,13 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		}
 	}
 	if len(o.cmd) > 0 && !o.container {
-		return o, newError("zinit init: a program behind -- belongs to a container; add -c")
+		return o, errors.New("zinit init: a program behind -- belongs to a container; add -c")
 	}
 	return o, nil
 }
 
 func (o *keeperOptions) set(name, value string) error {
-	bad := func(want string) error { return newError("zinit init: bad --%s `%s`: %s", name, value, want) }
+	bad := func(want string) error { return fmt.Errorf("zinit init: bad --%s `%s`: %s", name, value, want) }
 	switch name {
 	case "container":
 		o.container = true
@@ -573,7 +571,6 @@ func (k *keeper) run() (code int) {
 	}
 }
 
-//go:noinline
 func (k *keeper) flush() { serverLog.flush(300 * time.Millisecond) }
 
 // nextDue is the earliest deadline.
@@ -600,7 +597,6 @@ func (k *keeper) nextDue() time.Time {
 	return t
 }
 
-//go:noinline
 func over(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 // onTime does what the time asks for; over is the end of the keeper.
@@ -729,8 +725,6 @@ func (k *keeper) startServer() {
 }
 
 // listen brings the records of a server to the keeper's loop.
-//
-//go:noinline
 func (k *keeper) listen(l *link) {
 	background("link of the server", func() {
 		for {
@@ -746,7 +740,7 @@ func (k *keeper) listen(l *link) {
 // welcome hands the new server what outlived the last one: descriptors, exits, CMD, a shutdown under way.
 func (k *keeper) welcome() {
 	l := k.server.link
-	for _, key := range sortedKeys(k.store) {
+	for _, key := range slices.Sorted(maps.Keys(k.store)) {
 		l.send(packet{op: opStore, text: key, fds: k.store[key]})
 		if pid := k.procs[key]; pid != 0 {
 			l.send(packet{op: opStarted, a: int64(pid), text: key})
@@ -926,7 +920,6 @@ func (k *keeper) doFor(what string) {
 	}
 }
 
-//go:noinline
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		_ = sysClose(fd)
@@ -1044,7 +1037,7 @@ func (k *keeper) acknowledged(text string) {
 	for b := []byte(text); len(b) >= 8; b = b[8:] {
 		saved[binary.LittleEndian.Uint64(b)] = true
 	}
-	k.exits = without(k.exits, func(e exitRecord) bool { return saved[e.seq] })
+	k.exits = slices.DeleteFunc(k.exits, func(e exitRecord) bool { return saved[e.seq] })
 }
 
 // --- signals
@@ -1280,7 +1273,7 @@ func (k *keeper) tryUpgrade(path string) {
 		path = k.self
 	}
 	if k.closing != nil || k.server.planned || k.trying {
-		k.upgraded(trial{path: path, err: newError("a shutdown or another upgrade is under way")})
+		k.upgraded(trial{path: path, err: errors.New("a shutdown or another upgrade is under way")})
 		return
 	}
 	k.trying = true
@@ -1306,7 +1299,7 @@ func (k *keeper) upgraded(r trial) {
 func (k *keeper) onTried(r trial) {
 	k.trying = false
 	if r.err == nil && k.closing != nil {
-		r.err = newError("a shutdown is under way")
+		r.err = errors.New("a shutdown is under way")
 	}
 	k.upgraded(r)
 	if r.err != nil {
@@ -1368,7 +1361,7 @@ func (k *keeper) survive() int {
 	if now := sysMono(); now-k.brokeAt > int64(time.Minute) {
 		k.mishaps, k.brokeAt = 0, now
 	}
-	err := newError("it happens again and again")
+	err := errors.New("it happens again and again")
 	if k.mishaps++; k.mishaps <= 3 {
 		bounded("go on after a panic", 2*time.Second, func() {
 			if k.server.link != nil {
@@ -1461,7 +1454,7 @@ func (k *keeper) held(memo int) []int {
 	for _, list := range k.store {
 		fds = append(fds, list...)
 	}
-	return without(fds, func(fd int) bool { return fd < 0 })
+	return slices.DeleteFunc(fds, func(fd int) bool { return fd < 0 })
 }
 
 // resumeMemo writes what the keeper holds into memory that survives its execve: lines of a word and numbers.
@@ -1480,14 +1473,14 @@ func (k *keeper) resumeMemo(path string) (int, error) {
 	for _, e := range k.exits {
 		fmt.Fprintf(&b, "exit %d %d %d\n", e.seq, e.pid, e.status)
 	}
-	for _, key := range sortedKeys(k.store) {
+	for _, key := range slices.Sorted(maps.Keys(k.store)) {
 		fmt.Fprintf(&b, "store %s", key)
 		for _, fd := range k.store[key] {
 			fmt.Fprintf(&b, "\t%d", fd)
 		}
 		b.WriteByte('\n')
 	}
-	for _, key := range sortedKeys(k.procs) {
+	for _, key := range slices.Sorted(maps.Keys(k.procs)) {
 		fmt.Fprintf(&b, "process %s\t%d\n", key, k.procs[key])
 	}
 	c := &k.cmd
@@ -1754,7 +1747,7 @@ func runSteps(steps []bootStep) error {
 		case s.maybe:
 			logf(logInfo, "boot: did not %s: %v", s.what, err)
 		case s.vital:
-			return newError("cannot %s: %w", s.what, err)
+			return fmt.Errorf("cannot %s: %w", s.what, err)
 		default:
 			logf(logWarn, "boot: cannot %s: %v", s.what, err)
 		}
@@ -1766,7 +1759,7 @@ func runSteps(steps []bootStep) error {
 func guarded(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = newError("panic: %v", r)
+			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
 	return do()
@@ -1787,15 +1780,11 @@ func (b *boot) print(w io.Writer) {
 }
 
 // failedStep is the step that stands for something that could not even be read.
-//
-//go:noinline
 func failedStep(what string, err error) bootStep {
 	return bootStep{what: what, do: func() error { return err }}
 }
 
 // path is a path of the machine inside the tree that is booted. It stays one function because it is called from many places.
-//
-//go:noinline
 func (b *boot) path(p string) string { return filepath.Join(b.root, p) }
 
 // read gives a file of the tree; one that does not exist is empty.
@@ -1925,7 +1914,7 @@ func (b *boot) makeDevices(o fsOptions) error {
 	for _, d := range deviceNodes {
 		p := b.path("/dev/" + d.name)
 		if err := sysMknod(p, d.mode, d.major, d.minor); err != nil {
-			errs = errors.Join(errs, newError("/dev/%s: %w", d.name, err))
+			errs = errors.Join(errs, fmt.Errorf("/dev/%s: %w", d.name, err))
 			continue
 		}
 		errs = errors.Join(errs, os.Chmod(p, os.FileMode(d.mode))) // mknod obeys the umask
@@ -2148,7 +2137,7 @@ func (b *boot) moduleTable() (*moduleTable, error) {
 			return t, nil
 		}
 	}
-	return nil, newError("cannot read /lib/modules/%s/modules.dep: %w; depmod makes it", release, reasonOf(err))
+	return nil, fmt.Errorf("cannot read /lib/modules/%s/modules.dep: %w; depmod makes it", release, reasonOf(err))
 }
 
 // wantedModules reads /etc/modules and /etc/modules-load.d/*.conf: each name once.
@@ -2219,7 +2208,7 @@ func (b *boot) loadModule(t *moduleTable, m wantedModule) error {
 		if b.moduleLoaded(m.name) || strings.Contains(strings.ReplaceAll(t.builtin, "-", "_"), "/"+m.name+".ko") {
 			return nil
 		}
-		return newError("%s/modules.dep has none of that name", t.dir)
+		return fmt.Errorf("%s/modules.dep has none of that name", t.dir)
 	}
 	for _, f := range t.loadOrder(file) {
 		name, options := moduleName(f), ""
@@ -2230,7 +2219,7 @@ func (b *boot) loadModule(t *moduleTable, m wantedModule) error {
 			continue
 		}
 		if err := loadModuleFile(b.path(t.dir+"/"+f), options); err != nil {
-			return newError("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
@@ -2249,7 +2238,7 @@ func loadModuleFile(file, options string) error {
 	case err == syscall.EEXIST:
 		return nil
 	case packed && (err == syscall.EOPNOTSUPP || err == syscall.EINVAL || err == syscall.ENOEXEC):
-		return newError("this kernel cannot unpack %s (%v); unpack it and run depmod", filepath.Base(file), err)
+		return fmt.Errorf("this kernel cannot unpack %s (%v); unpack it and run depmod", filepath.Base(file), err)
 	}
 	return err
 }
@@ -2385,7 +2374,7 @@ func parseFstab(text string) (lines []fsLine, complaints []error) {
 	for _, line := range contentLines(text) {
 		f := strings.Fields(line.text)
 		if len(f) < 3 {
-			complaints = append(complaints, newError("line %d has %d words; it needs: device, directory, type, options", line.n, len(f)))
+			complaints = append(complaints, fmt.Errorf("line %d has %d words; it needs: device, directory, type, options", line.n, len(f)))
 			continue
 		}
 		l := fsLine{line: line.n, source: unescapeOctal(f[0]), target: path.Clean(unescapeOctal(f[1])), kind: f[2], options: "defaults"}
@@ -2393,7 +2382,7 @@ func parseFstab(text string) (lines []fsLine, complaints []error) {
 			l.options = unescapeOctal(f[3])
 		}
 		if l.kind != "swap" && l.target[0] != '/' {
-			complaints = append(complaints, newError("line %d: %s is no absolute path", line.n, quoted(l.target)))
+			complaints = append(complaints, fmt.Errorf("line %d: %s is no absolute path", line.n, quoted(l.target)))
 			continue
 		}
 		lines = append(lines, l)
@@ -2550,7 +2539,7 @@ func (b *boot) mountAny(source, target, kind string, o fsOptions) error {
 		if err == nil {
 			return nil
 		}
-		errs = errors.Join(errs, newError("as %s: %w", k, err))
+		errs = errors.Join(errs, fmt.Errorf("as %s: %w", k, err))
 	}
 	if errs == nil {
 		return errors.New("this kernel knows no file system for disks; load its module in /etc/modules")
@@ -2610,7 +2599,7 @@ func (b *boot) device(source string, until time.Time) (string, error) {
 			return p, nil
 		}
 		if !time.Now().Before(until) {
-			return "", newError("there is no %s; is the module of its driver in /etc/modules?", source)
+			return "", fmt.Errorf("there is no %s; is the module of its driver in /etc/modules?", source)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -2703,7 +2692,7 @@ func parseSysctl(text string) (settings []sysctlLine, complaints []error) {
 		key, value, found := strings.Cut(l.text, "=")
 		key, optional := strings.CutPrefix(strings.TrimSpace(key), "-")
 		if sysctlPath(key) == "" || !found && !optional {
-			complaints = append(complaints, newError("line %d: %s is not KEY = VALUE", l.n, quoted(l.text)))
+			complaints = append(complaints, fmt.Errorf("line %d: %s is not KEY = VALUE", l.n, quoted(l.text)))
 			continue
 		}
 		if found { // "-key" alone takes a key out of a pattern in other programs
@@ -2911,7 +2900,7 @@ func (b *boot) switchRoot(dev string) error {
 		for _, m := range takenAlong {
 			_ = moveMount(target+m, b.path(m))
 		}
-		return newError("cannot make %s the root: %w", dev, err)
+		return fmt.Errorf("cannot make %s the root: %w", dev, err)
 	}
 	serverLog.flush(time.Second)
 	args, env := append([]string{"init"}, os.Args[1:]...), os.Environ()
@@ -2922,7 +2911,7 @@ func (b *boot) switchRoot(dev string) error {
 		}
 	}
 	args[0] = "init"
-	return newError("cannot go on in the root file system: %w", sysExec("/proc/self/fd/"+strconv.Itoa(int(self.Fd())), args, env))
+	return fmt.Errorf("cannot go on in the root file system: %w", sysExec("/proc/self/fd/"+strconv.Itoa(int(self.Fd())), args, env))
 }
 
 // mountRoot mounts the device with the kernel's own words for that: rootfstype, rootflags, ro.
@@ -2951,7 +2940,7 @@ func makeMountpoints(root string) error {
 			continue
 		}
 		if err := os.Mkdir(root+m, 0o755); err != nil {
-			return newError("it has no directory %s, and none can be made: %w", m, reasonOf(err))
+			return fmt.Errorf("it has no directory %s, and none can be made: %w", m, reasonOf(err))
 		}
 	}
 	return nil
@@ -3284,7 +3273,7 @@ type watchdog struct {
 func openWatchdog(name string, seconds int) (*watchdog, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, newError("cannot open the watchdog: %w", err)
+		return nil, fmt.Errorf("cannot open the watchdog: %w", err)
 	}
 	if got, err := sysWatchdogTimeout(f, seconds); err == nil && got > 0 {
 		seconds = got

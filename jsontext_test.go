@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -301,20 +300,6 @@ func TestJSONDepth(t *testing.T) {
 	for n, fits := range map[int]bool{jsonDepthMax: true, jsonDepthMax + 1: false, 1 << 20: false} {
 		if err := decodeJSON(nested(n), &v); (err == nil) != fits {
 			t.Errorf("%d levels of an answer: %v", n, err)
-		}
-	}
-}
-
-func TestSortedBy(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for n := range 70 {
-		keys, want := make([]int, n), make([]int, n)
-		for i := range keys {
-			keys[i], want[i] = r.IntN(1+n/2), i
-		}
-		slices.SortStableFunc(want, func(a, b int) int { return keys[a] - keys[b] })
-		if got := sortedBy(n, func(i, j int) bool { return keys[i] < keys[j] }); !slices.Equal(got, want) {
-			t.Errorf("%v: got %v, want %v", keys, got, want)
 		}
 	}
 }

@@ -4,14 +4,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,8 +45,6 @@ type logLine struct {
 var streamNames = [...]string{"stdout", "stderr", "syslog"}
 
 // streamNumber is the place of a stream's name; what is no stream counts as syslog.
-//
-//go:noinline
 func streamNumber(name string) uint8 {
 	if i := slices.Index(streamNames[:], name); i >= 0 {
 		return uint8(i)
@@ -52,8 +53,6 @@ func streamNumber(name string) uint8 {
 }
 
 // validText makes text fit for JSON: every byte that is no UTF-8 becomes U+FFFD.
-//
-//go:noinline
 func validText(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -91,7 +90,6 @@ func (r record) put(b []byte) {
 	b[24] = r.stream
 }
 
-//go:noinline
 func getRecord(b []byte) record {
 	return record{
 		seq: binary.LittleEndian.Uint64(b), ms: int64(binary.LittleEndian.Uint64(b[8:])),
@@ -100,8 +98,6 @@ func getRecord(b []byte) record {
 }
 
 // at copies the bytes from offset pos (counted from the buffer's start, wrapping) into b.
-//
-//go:noinline
 func (r *lineRing) at(pos int, b []byte) {
 	n := copy(b, r.buf[pos%len(r.buf):])
 	copy(b[n:], r.buf)
@@ -284,7 +280,7 @@ func splitAll(data []byte) []byte {
 // logService is what the hub knows of one name.
 type logService struct {
 	name  string
-	mu    mutex // the ring
+	mu    sync.Mutex // the ring
 	ring  lineRing
 	sinks atomic.Pointer[logSinks]
 }
@@ -301,7 +297,7 @@ type logHub struct {
 	ending  atomic.Bool // everything is being stopped
 	console *lineWriter
 
-	mu       mutex
+	mu       sync.Mutex
 	services map[string]*logService
 	files    map[string]*logFile
 	pipesBy  []*logPipe // by descriptor number
@@ -313,18 +309,18 @@ type logHub struct {
 	leaving  []string   // whose pipes lose their names
 	mark     func()     // called now and then as seq grows, so that it is saved
 
-	emit      mutex // orders seq, rings and the tape
+	emit      sync.Mutex // orders seq, rings and the tape
 	seq       uint64
 	everyone  audience
 	audiences map[string]*audience // of those who follow only some services, by their names
 	tape      tape
 
-	drains  mutex // owns drainSC: a thousand ends at once need one buffer
+	drains  sync.Mutex // owns drainSC: a thousand ends at once need one buffer
 	drainSC *scratch
 
 	scratches chan *scratch
 
-	syslogging mutex // held from the look at a message until it is out of the socket
+	syslogging sync.Mutex // held from the look at a message until it is out of the socket
 }
 
 // newLogHub makes an empty hub whose console copies go to the descriptor console.
@@ -560,13 +556,9 @@ func (h *logHub) filter(q logQuery) []logLine {
 
 // newestOf is the newest of the lines, at most so many, the oldest first.
 func newestOf(lines []logLine, most int) []logLine {
-	order := sortedBy(len(lines), func(i, j int) bool { return lines[i].Seq < lines[j].Seq })
-	order = order[max(0, len(order)-most):]
-	newest := make([]logLine, len(order))
-	for k, i := range order {
-		newest[k] = lines[i]
-	}
-	return newest
+	lines = slices.Clone(lines)
+	slices.SortFunc(lines, func(a, b logLine) int { return cmp.Compare(a.Seq, b.Seq) })
+	return lines[max(0, len(lines)-most):]
 }
 
 // search is filter with a choice of services and a highest seq.
@@ -874,7 +866,7 @@ func (f *follower) close() {
 	h.emit.Lock()
 	defer h.emit.Unlock()
 	for _, a := range f.in {
-		a.followers = without(a.followers, func(o *follower) bool { return o == f })
+		a.followers = slices.DeleteFunc(a.followers, func(o *follower) bool { return o == f })
 	}
 	for name := range f.services {
 		if len(h.audiences[name].followers) == 0 {
@@ -936,7 +928,7 @@ func (h *logHub) giveScratch(sc *scratch) {
 type logPipe struct {
 	hub        *logHub
 	svc        *logService
-	mu         mutex
+	mu         sync.Mutex
 	fd         int // -1: closed
 	stream     uint8
 	lent       bool  // to the worker of a raw file, or to nobody: frozen
@@ -1059,7 +1051,7 @@ func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
 func (h *logHub) freeze() {
 	h.syslogging.Lock()
 	h.mu.Lock()
-	h.frozen = without(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
+	h.frozen = slices.DeleteFunc(slices.Clone(h.pipesBy), func(p *logPipe) bool { return p == nil })
 	h.mu.Unlock()
 	for _, p := range h.frozen {
 		p.mu.Lock()
@@ -1083,7 +1075,7 @@ func (h *logHub) thaw() {
 func (h *logHub) names() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return sortedKeys(h.services)
+	return slices.Sorted(maps.Keys(h.services))
 }
 
 // closeWriteEnds closes our copies of the child's ends; without that no end of file would ever come.
@@ -1232,8 +1224,6 @@ func (p *logPipe) lend(f *logFile) {
 }
 
 // lender is the file that wants to read the pipe itself; nil: none.
-//
-//go:noinline
 func (p *logPipe) lender() *logFile {
 	sinks := p.svc.sinks.Load()
 	if !logSplices || sinks.file == nil || isLineFormat(sinks.def.Format) || sinks.file.unspliced.Load() {
@@ -1438,7 +1428,7 @@ func formatLines(format, name string, console bool, stream uint8, seq uint64, ms
 type lineWriter struct {
 	fd int
 
-	mu      mutex
+	mu      sync.Mutex
 	pending []byte
 	lost    int
 	idle    chan struct{} // closed when the writer ends; nil: none runs
@@ -1569,7 +1559,7 @@ var (
 func setLogLevel(name string) error {
 	i := slices.Index(levelNames[:], name)
 	if i < 0 {
-		return newError("unknown log level %q; use debug, info, warn or error", name)
+		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", name)
 	}
 	serverLogLevel.Store(int32(i) + int32(logDebug))
 	return nil
@@ -1612,7 +1602,7 @@ type logFile struct {
 	service   string      // who asked for it first, for messages
 	unspliced atomic.Bool // splice(2) does not work here: bytes come through the queue
 
-	mu         mutex
+	mu         sync.Mutex
 	refs       int
 	resting    bool // close the file when there is nothing to write
 	maxSize    int64
@@ -1702,8 +1692,6 @@ func (f *logFile) lose(b []byte) {
 }
 
 // kick starts a worker if there is none. The caller holds the lock.
-//
-//go:noinline
 func (f *logFile) kick() {
 	if f.running {
 		return
@@ -1743,8 +1731,6 @@ func (f *logFile) look() {
 }
 
 // complain reports a new trouble once. The caller holds the lock.
-//
-//go:noinline
 func (f *logFile) complain(trouble string) {
 	if trouble != f.complained {
 		f.complained = trouble
@@ -1872,7 +1858,7 @@ func (f *logFile) writeQueue(gen int, b []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.handled += uint64(len(b))
-	f.flushes = without(f.flushes, func(w logFlush) bool {
+	f.flushes = slices.DeleteFunc(f.flushes, func(w logFlush) bool {
 		if w.at > f.handled {
 			return false
 		}

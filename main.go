@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -47,22 +47,6 @@ func hint(format string, args ...any) {
 // newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers. The same reason stands behind every go:noinline:
 // small functions with many callers, which cost 80 KB as copies and nothing measurable as calls.
 //
-//go:noinline
-func newError(format string, args ...any) error {
-	return fmt.Errorf(format, args...)
-}
-
-// mutex is sync.Mutex without its fast path copied to some seven hundred places: 28 KB.
-type mutex struct{ m sync.Mutex }
-
-//go:noinline
-func (m *mutex) Lock() { m.m.Lock() }
-
-//go:noinline
-func (m *mutex) Unlock() { m.m.Unlock() }
-
-func (m *mutex) TryLock() bool { return m.m.TryLock() }
-
 // panicked reports a panic and does what it means. What is to be left of a PID 1 after that is for the keeper to say.
 func panicked(what string, r any) {
 	fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
@@ -70,18 +54,6 @@ func panicked(what string, r any) {
 }
 
 var afterPanic = func() { os.Exit(70) }
-
-// without is slices.DeleteFunc, made once for all slices of pointers; that is made anew for each.
-func without[E any](list []E, drop func(E) bool) []E {
-	kept := list[:0]
-	for _, e := range list {
-		if !drop(e) {
-			kept = append(kept, e)
-		}
-	}
-	clear(list[len(kept):])
-	return kept
-}
 
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
 // and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
@@ -94,14 +66,6 @@ func background(what string, f func()) {
 		}()
 		f()
 	}()
-}
-
-// growStack enlarges the stack of its goroutine at once, while little is on it. By and by, in the middle of deep calls, takes longer.
-//
-//go:noinline
-func growStack() byte {
-	var room [24 << 10]byte
-	return room[os.Getpid()&1023]
 }
 
 func main() {
@@ -206,12 +170,12 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		o.socket = defaultSocket()
 	}
 	if o.socket == "" && !o.keeper && !o.checkState {
-		return o, newError("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
+		return o, errors.New("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
 	}
 	switch o.logLevel {
 	case "debug", "info", "warn", "error":
 	default:
-		return o, newError("unknown log level `%s`: debug, info, warn or error", o.logLevel)
+		return o, fmt.Errorf("unknown log level `%s`: debug, info, warn or error", o.logLevel)
 	}
 	if o.socketGroup != "" {
 		o.socketMode = 0o660
@@ -219,14 +183,14 @@ func (c *cli) serverOptions() (serverOptions, error) {
 	if s := c.flag("socket-mode"); s != "" {
 		n, err := strconv.ParseUint(s, 8, 32)
 		if err != nil || n > 0o777 {
-			return o, newError("bad --socket-mode `%s`: an octal number such as 0660", s)
+			return o, fmt.Errorf("bad --socket-mode `%s`: an octal number such as 0660", s)
 		}
 		o.socketMode = os.FileMode(n)
 	}
 	if s := c.flag("shutdown-timeout-ms"); s != "" {
 		d, err := parseMillis(s)
 		if err != nil {
-			return o, newError("bad --shutdown-timeout-ms `%s`: a number of milliseconds", s)
+			return o, fmt.Errorf("bad --shutdown-timeout-ms `%s`: a number of milliseconds", s)
 		}
 		o.shutdownTimeout = d
 	}
@@ -234,8 +198,6 @@ func (c *cli) serverOptions() (serverOptions, error) {
 }
 
 // parseMillis reads a count of milliseconds.
-//
-//go:noinline
 func parseMillis(s string) (time.Duration, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	return time.Duration(n) * time.Millisecond, err
@@ -310,7 +272,7 @@ func clientSockets() []string {
 
 // keeperSockets lists where a server under the keeper makes its socket: the first place that it can write to.
 func keeperSockets() []string {
-	return without(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
+	return slices.DeleteFunc(clientSockets(), func(p string) bool { return p == userSocket() && p != systemSocket })
 }
 
 // configDirs gives the services directories: those named, else of the environment, else the default. Under `zinit init` that is where an
@@ -588,8 +550,6 @@ func (c *cli) has(flag string) bool      { return len(c.flags[flag]) > 0 }
 func (c *cli) list(flag string) []string { return c.flags[flag] }
 
 // flag is the value of a flag, the last one when it was given more than once; "" without it.
-//
-//go:noinline
 func (c *cli) flag(flag string) string {
 	if v := c.flags[flag]; len(v) > 0 {
 		return v[len(v)-1]
@@ -653,8 +613,6 @@ type usageError struct{ text, hint string }
 func (e *usageError) Error() string { return e.text }
 
 // find gives the row of a command by its name or alias, or nil.
-//
-//go:noinline
 func (c *cli) find(name string) *command {
 	for _, cmd := range commands {
 		if cmd.name == name || slices.Contains(cmd.aliases, name) {
@@ -789,7 +747,6 @@ func (c *cli) parseFlag(words []string, known []*commandFlag) (int, error) {
 	return used, nil
 }
 
-//go:noinline
 func containsWord(words, word string) bool {
 	for _, w := range strings.Fields(words) {
 		if w == word {
@@ -843,7 +800,6 @@ func (c *cli) checkArgs() error {
 	return &usageError{"too many words for " + c.cmd.name + ": `" + c.args[len(words)] + "`", c.usageHint()}
 }
 
-//go:noinline
 func (c *cli) usageHint() string {
 	if c.cmd == nil {
 		return "zinit help"
@@ -932,8 +888,6 @@ func (c *cli) overview() int {
 }
 
 // wrap joins words by spaces to lines of at most width columns.
-//
-//go:noinline
 func wrap(words []string, width int) []string {
 	var lines []string
 	for _, w := range words {

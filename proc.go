@@ -63,8 +63,6 @@ func (e exit) String() string {
 }
 
 // decodeStatus reads a wait status as wait(2) of Linux and of the BSDs encodes it: low 7 bits the signal, bit 7 the core flag, then the code.
-//
-//go:noinline
 func decodeStatus(status uint32) exit {
 	return exit{Known: true, Code: int(status >> 8 & 0xff), Signal: int(status & 0x7f), Core: status&0x80 != 0}
 }
@@ -96,7 +94,7 @@ type process struct {
 	told     bool // gone was called
 	result   exit
 
-	kinMu mutex
+	kinMu sync.Mutex
 	kin   []kin
 }
 
@@ -109,7 +107,7 @@ type procs struct {
 	root   int  // whose children services and orphans are
 	alone  bool // that parent has died; under mu
 
-	mu       mutex
+	mu       sync.Mutex
 	live     map[int]*process
 	early    map[int]uint32 // exits of pids that were unknown while a start was under way
 	inflight int
@@ -117,7 +115,7 @@ type procs struct {
 	pending  []*process    // ended or killed, something may be left
 	families map[int][]kin // by parent, at lookedAt
 	lookedAt time.Time
-	looking  mutex // held while somebody looks
+	looking  sync.Mutex // held while somebody looks
 
 	once   sync.Once
 	wake   chan struct{}
@@ -321,11 +319,11 @@ func (t *procs) settleEarly(p *process, status uint32) bool {
 func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(exit)) (*process, error) {
 	p := &process{t: t, pid: pid, invocation: invocation, gone: gone, adopted: true, pidfd: -1, start: startTicks, started: time.Now()}
 	if pid <= 1 {
-		return nil, newError("pid %d cannot be adopted", pid)
+		return nil, fmt.Errorf("pid %d cannot be adopted", pid)
 	}
 	fd, err := sysPidfd(pid)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
-		return nil, newError("cannot adopt pid %d: %w", pid, err)
+		return nil, fmt.Errorf("cannot adopt pid %d: %w", pid, err)
 	}
 	p.pidfd = fd
 	st, statErr := readStat(pid)
@@ -339,7 +337,7 @@ func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(e
 	case st.PPID != t.root:
 		if err := t.watchPid(p); err != nil {
 			p.closePidfd()
-			return nil, newError("cannot watch pid %d: %w", pid, err)
+			return nil, fmt.Errorf("cannot watch pid %d: %w", pid, err)
 		}
 	}
 	p.started = time.Now().Add(-st.Age())
@@ -470,8 +468,6 @@ func (t *procs) watchPid(p *process) error {
 }
 
 // endUnknown files, under mu, an end whose status nobody could learn.
-//
-//go:noinline
 func (t *procs) endUnknown(p *process) {
 	t.end(p, exit{})
 	t.poke()
@@ -625,7 +621,7 @@ func (t *procs) lookAhead(n int) {
 func (t *procs) look(most int) map[int][]kin {
 	pids := sysAllPids()
 	t.mu.Lock()
-	pids = without(pids, func(pid int) bool { return t.live[pid] != nil })
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil })
 	t.mu.Unlock()
 	if len(pids) > most {
 		return nil
@@ -704,7 +700,7 @@ func (t *procs) sweep(now time.Time) bool {
 	for _, p := range done {
 		p.told = true
 	}
-	t.pending = without(t.pending, func(p *process) bool { return p.told })
+	t.pending = slices.DeleteFunc(t.pending, func(p *process) bool { return p.told })
 	rest := len(t.pending) > 0
 	t.mu.Unlock()
 	for _, p := range done {
@@ -774,7 +770,7 @@ func (p *process) settleKin(l look) int {
 	p.kinMu.Lock()
 	defer p.kinMu.Unlock()
 	left := 0
-	p.kin = without(p.kin, func(k kin) bool {
+	p.kin = slices.DeleteFunc(p.kin, func(k kin) bool {
 		st, err := readStat(k.pid)
 		if err != nil || st.Start != k.start || st.dead() {
 			return true
@@ -861,7 +857,7 @@ func (t *procs) strays(batch []*process) map[*process][]int {
 		pids = sysAllPids()
 	}
 	t.mu.Lock()
-	pids = without(pids, func(pid int) bool { return t.live[pid] != nil || pid == t.root || pid == os.Getpid() })
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil || pid == t.root || pid == os.Getpid() })
 	t.mu.Unlock()
 	found := map[*process][]int{}
 	for chunk := range slices.Chunk(pids, strayReaders) {
@@ -899,7 +895,7 @@ func envValue(block []byte, name string) string {
 
 // memoryReads holds the pids whose memory is being read right now; one that does not answer is not asked again.
 var memoryReads struct {
-	mutex
+	sync.Mutex
 	busy map[int]bool
 }
 
@@ -939,7 +935,7 @@ func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 func (t *procs) helper(sp *spec, timeout time.Duration, output int, over <-chan struct{}) (exit, []byte, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return exit{}, nil, newError("no pipe for its output: %w", err)
+		return exit{}, nil, fmt.Errorf("no pipe for its output: %w", err)
 	}
 	defer r.Close()
 	mine := *sp
@@ -965,7 +961,7 @@ func (t *procs) helper(sp *spec, timeout time.Duration, output int, over <-chan 
 	case <-over:
 		err = errors.New("its service has ended")
 	case <-limit.C:
-		err = newError("no end within %v, killed", timeout.Round(time.Millisecond))
+		err = fmt.Errorf("no end within %v, killed", timeout.Round(time.Millisecond))
 	}
 	if err != nil {
 		p.kill()
@@ -1034,8 +1030,6 @@ type procStat struct {
 func (st *procStat) dead() bool { return st.State == 'Z' || st.State == 'X' }
 
 // Age is how long the process lives.
-//
-//go:noinline
 func (st *procStat) Age() time.Duration { return sysAge(st.Start) }
 
 // usage is what one process takes.
@@ -1050,7 +1044,7 @@ type usage struct {
 
 // cpuSamples holds the last CPU reading of each process that was asked about; percentages are between two looks.
 var cpuSamples struct {
-	mutex
+	sync.Mutex
 	last map[kin]cpuSample
 }
 
@@ -1098,7 +1092,7 @@ func cpuPercent(st *procStat, now time.Time) float64 {
 func procStats(pid int) (usage, error) {
 	st, err := readStat(pid)
 	if err != nil {
-		return usage{}, newError("pid %d: %w", pid, errnoOf(err))
+		return usage{}, fmt.Errorf("pid %d: %w", pid, errnoOf(err))
 	}
 	return st.usage(), nil
 }
@@ -1290,7 +1284,7 @@ var privateEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LIS
 
 // serverEnv is the server's own environment as services inherit it, computed once.
 var serverEnv = sync.OnceValue(func() []string {
-	return without(os.Environ(), func(entry string) bool {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(privateEnv, name)
 	})
@@ -1447,7 +1441,7 @@ type fileID struct {
 var programs programMemory
 
 type programMemory struct {
-	mu  mutex
+	mu  sync.Mutex
 	fit map[string]fileID
 }
 
@@ -1556,8 +1550,6 @@ func missing(file string, err error) error {
 }
 
 // errnoOf strips the path and the call from an error of package os.
-//
-//go:noinline
 func errnoOf(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -1673,7 +1665,7 @@ func removeForeign(pids []int, patience time.Duration) []int {
 			_ = sysKillOne(k, phase.sig)
 		}
 		for end := time.Now().Add(phase.limit); len(tree) > 0 && time.Now().Before(end); {
-			tree = without(tree, func(k kin) bool {
+			tree = slices.DeleteFunc(tree, func(k kin) bool {
 				st, err := readStat(k.pid)
 				return err != nil || st.Start != k.start || st.dead()
 			})

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -126,7 +127,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 	if o.socketGroup != "" {
 		_, gid, _, _, err := lookupUser("", o.socketGroup)
 		if err != nil {
-			return nil, newError("cannot open %s to group %s: %w", o.socket, visible(o.socketGroup), err)
+			return nil, fmt.Errorf("cannot open %s to group %s: %w", o.socket, visible(o.socketGroup), err)
 		}
 		l.gid = gid
 	}
@@ -139,7 +140,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 	}
 	dir := filepath.Dir(l.path)
 	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return nil, newError("cannot make the directory of the control socket: %w", err)
+		return nil, fmt.Errorf("cannot make the directory of the control socket: %w", err)
 	}
 	unlock := lockDir(dir)
 	defer unlock()
@@ -147,7 +148,7 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 		return nil, err
 	}
 	if err := l.listenAt(dir, o); err != nil {
-		return nil, newError("cannot make the control socket %s: %w", l.path, err)
+		return nil, fmt.Errorf("cannot make the control socket %s: %w", l.path, err)
 	}
 	return l, nil
 }
@@ -194,10 +195,10 @@ func socketIsFree(path string) error {
 			return nil
 		}
 		if err != nil {
-			return newError("cannot look at %s: %w", path, err)
+			return fmt.Errorf("cannot look at %s: %w", path, err)
 		}
 		if info.Mode().Type() != os.ModeSocket {
-			return newError("%s exists and is no socket; it is left alone: move it away, or choose another --socket", path)
+			return fmt.Errorf("%s exists and is no socket; it is left alone: move it away, or choose another --socket", path)
 		}
 	}
 	conn, err := dialUnix(path, 2*time.Second)
@@ -205,7 +206,7 @@ func socketIsFree(path string) error {
 		return nil
 	}
 	if err != nil {
-		return newError("%s is in use, or not ours: %w", path, err)
+		return fmt.Errorf("%s is in use, or not ours: %w", path, err)
 	}
 	defer conn.Close()
 	pid := peerOf(conn).pid
@@ -213,9 +214,9 @@ func socketIsFree(path string) error {
 		return nil // its server has died; a child that it was just starting holds the socket until it executes
 	}
 	if pid > 0 {
-		return newError("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
+		return fmt.Errorf("a server is live at %s: pid %d; stop it, or choose another --socket", path, pid)
 	}
-	return newError("a server is live at %s; stop it, or choose another --socket", path)
+	return fmt.Errorf("a server is live at %s; stop it, or choose another --socket", path)
 }
 
 // close stops listening and removes the socket file, but only while it is still ours.
@@ -243,9 +244,9 @@ type rpcServer struct {
 	detached atomic.Int32
 	subs     atomic.Int32
 	ending   atomic.Bool // subscriptions send what they have, and end
-	configs  mutex       // one change of the configuration at a time
+	configs  sync.Mutex  // one change of the configuration at a time
 
-	mu      mutex
+	mu      sync.Mutex
 	conns   map[*rpcConn]struct{}
 	readers int
 	closed  bool
@@ -428,7 +429,7 @@ type rpcConn struct {
 	owned   int    // of in, counted in srv.held
 	readErr error
 
-	mu      mutex
+	mu      sync.Mutex
 	calm    sync.Cond // the unread bytes became few, or the end came
 	out     []byte    // waits for the writer
 	pending int       // bytes not yet taken by the kernel
@@ -715,7 +716,6 @@ func (c *rpcConn) drop() {
 	c.cut()
 }
 
-//go:noinline
 func (c *rpcConn) flush(b []byte) {
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		b = append(b, '\n')
@@ -812,7 +812,7 @@ const feedPause = 5 * time.Millisecond
 // feedTurns lets one feed work at a time, and all together at most half of the time of one processor while several want to: however many there are,
 // who reads the services' output is not kept from it.
 type feedTurns struct {
-	mutex
+	sync.Mutex
 	waiting atomic.Int32
 	owed    time.Duration
 }
@@ -901,7 +901,7 @@ func (c *rpcConn) line(out, line []byte) []byte {
 // rpcBatch collects the answers of one batch in the order in which they become known.
 type rpcBatch struct {
 	c     *rpcConn
-	mu    mutex
+	mu    sync.Mutex
 	out   []byte
 	left  int // requests without an end, and the pass over the batch itself
 	after []func()
@@ -1295,8 +1295,6 @@ func wholeNumber(value []byte) (int64, bool) {
 }
 
 // raw is the text of a parameter, nil when it is absent. A name that the row does not have is a mistake in the handler.
-//
-//go:noinline
 func (q *rpcCall) raw(name string) (*rpcParam, []byte) {
 	for i, p := range q.row.takes {
 		if p.name == name {
@@ -1323,7 +1321,6 @@ func (q *rpcCall) str(name string) string {
 	return string(unquoted(v))
 }
 
-//go:noinline
 func (q *rpcCall) flag(name string) bool {
 	_, v := q.raw(name)
 	return v != nil && v[0] == 't'
@@ -1503,15 +1500,12 @@ func isEmpty(v reflect.Value) bool {
 }
 
 func appendMap(b []byte, v reflect.Value) []byte {
-	var keys []string
-	var values []reflect.Value
-	for all := v.MapRange(); all.Next(); {
-		keys, values = append(keys, all.Key().String()), append(values, all.Value())
-	}
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
 	b = append(b, '{')
-	for n, i := range sortedBy(len(keys), func(i, j int) bool { return keys[i] < keys[j] }) {
-		b = append(appendString(separated(b, n), keys[i]), ':')
-		b = appendReflected(b, values[i])
+	for n, key := range keys {
+		b = append(appendString(separated(b, n), key.String()), ':')
+		b = appendReflected(b, v.MapIndex(key))
 	}
 	return append(b, '}')
 }
@@ -1593,12 +1587,11 @@ func appendString(b []byte, s string) []byte {
 // errSyntax says what would have been right at a byte of a text.
 func errSyntax(b []byte, at int, want string) error {
 	if at >= len(b) {
-		return newError("not JSON: it ends at byte %d, where %s is expected", at, want)
+		return fmt.Errorf("not JSON: it ends at byte %d, where %s is expected", at, want)
 	}
-	return newError("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
+	return fmt.Errorf("not JSON: at byte %d %s is expected, not %s", at+1, want, shortened(string(b[at:min(len(b), at+8)])))
 }
 
-//go:noinline
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
 		i++
@@ -1710,7 +1703,7 @@ func skipNumber(b []byte, i int) (end int, err error) {
 // and nil in a list, and the index of the value; f returns the index behind the value.
 func walk(b []byte, i, depth int, f func(key []byte, i int) (int, error)) (int, error) {
 	if depth == 0 {
-		return i, newError("nested deeper than is read here, at byte %d", i+1)
+		return i, fmt.Errorf("nested deeper than is read here, at byte %d", i+1)
 	}
 	object, closing := b[i] == '{', b[i]+2
 	i = skipSpace(b, i+1)
@@ -1846,8 +1839,6 @@ func parseValue(b []byte, i, depth int) (v any, end int, err error) {
 
 // decodeJSON reads a text into what the pointer into points to, by the rules of appendJSON; an any gets what parseJSONText makes.
 // Members that a struct does not have are left out, null leaves what cannot be nil as it is, and a wrong type or a number out of range is an error.
-//
-//go:noinline
 func decodeJSON(b []byte, into any) error {
 	return oneValue(b, func(i int) (int, error) { return decodeValue(b, i, jsonDepthMax, reflect.ValueOf(into).Elem()) })
 }
@@ -1888,7 +1879,7 @@ func decodeValue(b []byte, i, depth int, v reflect.Value) (end int, err error) {
 }
 
 func errType(b []byte, i, end int, v reflect.Value) error {
-	return newError("%s at byte %d does not fit: %s is expected", shortened(string(b[i:end])), i+1, v.Kind())
+	return fmt.Errorf("%s at byte %d does not fit: %s is expected", shortened(string(b[i:end])), i+1, v.Kind())
 }
 
 // mismatch is the error for a value at b[i] that is not of the kind of v.
@@ -2747,8 +2738,6 @@ func (q *rpcCall) server() *rpcServer { return q.conn.srv }
 func (q *rpcCall) core() *supervisor { return q.conn.srv.s }
 
 // ask submits an event that is settled at once.
-//
-//go:noinline
 func (q *rpcCall) ask(ev event) (answer, error) { return q.core().ask(ev, nil) }
 
 // park submits an event now and leaves the waiting for its answer to the background; finish makes the result. It ends with the client.
@@ -3597,8 +3586,6 @@ func (r *bootResult) unit(name string) *bootUnit {
 }
 
 // took is how many ms a unit needed from its start until it was ready; -1 when it is not ready.
-//
-//go:noinline
 func (u *bootUnit) took() int64 {
 	if u.ReadyMS == nil || u.StartingMS == nil {
 		return -1
@@ -3607,8 +3594,6 @@ func (u *bootUnit) took() int64 {
 }
 
 // order is when a unit was started, in ms since the server was; after all others when it still is not, -1 when it never was wanted.
-//
-//go:noinline
 func (u *bootUnit) order() int64 {
 	switch {
 	case u.StartingMS != nil:
@@ -3621,9 +3606,10 @@ func (u *bootUnit) order() int64 {
 
 // slowest are the units by the time that they took, the slowest first.
 func (r *bootResult) slowest() (list []*bootUnit) {
-	for _, i := range sortedBy(len(r.Services), func(i, j int) bool { return r.Services[i].took() > r.Services[j].took() }) {
+	for i := range r.Services {
 		list = append(list, &r.Services[i])
 	}
+	slices.SortStableFunc(list, func(a, b *bootUnit) int { return cmp.Compare(b.took(), a.took()) })
 	return list
 }
 
@@ -3664,7 +3650,7 @@ const eventFeedMax = 1024
 
 // moveHub knows all subscribers.
 type moveHub struct {
-	mu    mutex
+	mu    sync.Mutex
 	seq   uint64
 	feeds map[*eventFeed]struct{}
 }
@@ -3705,7 +3691,7 @@ type eventFeed struct {
 	types    []string        // none: all
 	wake     chan struct{}
 
-	mu   mutex
+	mu   sync.Mutex
 	ring []serviceEvent
 	head int // the oldest, once the ring is full
 	lost uint64

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,16 +35,16 @@ type supervisor struct {
 	ends    endList
 	moves   *moveHub
 
-	mu mutex // held during a step, and by view
+	mu sync.Mutex // held during a step, and by view
 	g  *graph
 
 	events  queue[event]
-	turning mutex        // held during a turn, which whoever has an event may take
+	turning sync.Mutex   // held during a turn, which whoever has an event may take
 	alarm   *time.Timer  // when the next turn is due
 	lastEnd atomic.Int64 // of a service, as time.UnixNano counts
 	memory  *burst       // nil: not looked after
 
-	lifeMu mutex
+	lifeMu sync.Mutex
 	lives  map[uint64]*life // by generation
 
 	finished chan effect
@@ -95,7 +97,7 @@ func newLife(name string, gen uint64, c *config, pipes *logPipes) *life {
 
 // queue is an unbounded list that producers never wait for. One consumer waits on wake.
 type queue[T any] struct {
-	mu   mutex
+	mu   sync.Mutex
 	list []T
 	wake chan struct{}
 }
@@ -162,8 +164,6 @@ func newSupervisor(opts serverOptions, mode string) *supervisor {
 }
 
 // submit hands an event to the owner. It never waits.
-//
-//go:noinline
 func (s *supervisor) submit(ev event) { s.events.put(ev) }
 
 // view runs f with the graph at rest. f copies what it needs, keeps no pointer and does nothing slow.
@@ -616,7 +616,7 @@ func (s *supervisor) stop(l *life) {
 // checkGrace is how much longer than its timeout a check may take before it counts as stuck: to kill a command, and to read what it said.
 const checkGrace = time.Second
 
-var errStuck = newError("the check itself hangs: is its target on a mount that does not answer?")
+var errStuck = errors.New("the check itself hangs: is its target on a mount that does not answer?")
 
 // check runs one health check and reports it. One that hangs in the kernel is a failure, and so is the next one as long as it does.
 func (s *supervisor) check(name string, gen uint64, c *config) {
@@ -717,8 +717,6 @@ func (s *supervisor) info() serverInfo {
 }
 
 // load reads the directories; the result goes to eventReload.
-//
-//go:noinline
 func (s *supervisor) load() *loadResult {
 	l := loadDirs(s.opts.systemDir, s.opts.configDirs)
 	const each = 2 // pipes that a service has
@@ -729,7 +727,6 @@ func (s *supervisor) load() *loadResult {
 // boot loads the services and starts what is to be started. Problems are said, and keep nothing else from starting.
 func (s *supervisor) boot() {
 	defer s.booted.Store(true)
-	growStack()
 	ev := event{kind: eventReload, name: s.opts.target}
 	if s.ahead != nil {
 		ev.load = <-s.ahead
@@ -927,11 +924,11 @@ func (s *supervisor) inherit() (*savedState, handed, error) {
 	}
 	l, err := newLink(keeperLink)
 	if err != nil {
-		return nil, handed{}, newError("cannot talk to the keeper: %w", err)
+		return nil, handed{}, fmt.Errorf("cannot talk to the keeper: %w", err)
 	}
 	h, err := greet(l)
 	if err != nil {
-		return nil, h, newError("the keeper does not say what there is: %w", err)
+		return nil, h, fmt.Errorf("the keeper does not say what there is: %w", err)
 	}
 	s.keeper = l
 	s.withCmd = s.opts.withCmd
@@ -1138,7 +1135,7 @@ const (
 // kernel executes one at a time anyway: by the worker that made it ready, or by the thread of a forkRoom.
 type spawner struct {
 	s         *supervisor
-	mu        mutex
+	mu        sync.Mutex
 	jobs      []*spawnJob
 	ready     []*spawnJob
 	forking   int                  // how many fork what is ready
@@ -1178,7 +1175,7 @@ func (p *spawner) add(j *spawnJob) {
 		return
 	}
 	p.byGen[j.gen] = j
-	p.expected = without(p.expected, func(e *spawnJob) bool { return e.name == j.name })
+	p.expected = slices.DeleteFunc(p.expected, func(e *spawnJob) bool { return e.name == j.name })
 	if e := p.early[j.name]; e != nil {
 		delete(p.early, j.name)
 		if e.phase == jobReady && e.cfg == j.cfg && e.limit.Stop() {
@@ -1495,7 +1492,7 @@ func (p *spawner) prepare(j *spawnJob, waiting int) bool {
 func (p *spawner) equip(j *spawnJob, sp *spec, waiting int) error {
 	pipes, err := p.s.logs.pipes(j.name, sp.UID, sp.GID)
 	if err != nil {
-		return newError("cannot make the pipes for its output: %v", err)
+		return fmt.Errorf("cannot make the pipes for its output: %v", err)
 	}
 	j.sp, j.pipes = sp, pipes
 	j.place(waiting)
@@ -1578,7 +1575,7 @@ func (p *spawner) abandon(j *spawnJob) {
 
 // endList is what s.ended was told and s.gone was not.
 type endList struct {
-	mu      mutex
+	mu      sync.Mutex
 	list    []func() event
 	workers int
 }
@@ -1666,7 +1663,6 @@ func (s *supervisor) release(name string, gen uint64) {
 	}
 }
 
-//go:noinline
 func (p *spawner) fail(j *spawnJob, text string) {
 	p.s.submit(event{kind: eventSpawnFailed, name: j.name, gen: j.gen, text: text})
 }
@@ -1710,26 +1706,13 @@ func newJournal(fd int) *journal {
 	return &journal{fd: fd, base: journalHead, end: journalHead}
 }
 
-// checksum is FNV-1a (32 bits): it tells a record that was cut from one that is whole.
-//
-//go:noinline
-func checksum(b []byte) uint32 {
-	h := uint32(2166136261)
-	for _, c := range b {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return h
-}
-
 // appendRecord appends a record of a kind, with what text appends to it.
-//
-//go:noinline
 func appendRecord(dst []byte, kind byte, text func(dst []byte) []byte) []byte {
 	at := len(dst)
 	dst = text(append(dst, 0, 0, 0, 0, 0, 0, 0, 0, kind))
 	payload := dst[at+8:]
 	binary.LittleEndian.PutUint32(dst[at:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(dst[at+4:], checksum(payload))
+	binary.LittleEndian.PutUint32(dst[at+4:], crc32.ChecksumIEEE(payload))
 	return dst
 }
 
@@ -1742,7 +1725,7 @@ func (j *journal) writeHead() error {
 	head := make([]byte, 0, journalHead)
 	head = append(head, journalMagic...)
 	head = binary.LittleEndian.AppendUint64(head, uint64(j.base))
-	head = binary.LittleEndian.AppendUint32(head, checksum(head))
+	head = binary.LittleEndian.AppendUint32(head, crc32.ChecksumIEEE(head))
 	return sysPwrite(j.fd, head, 0)
 }
 
@@ -1781,12 +1764,12 @@ func (j *journal) read() ([][]byte, error) {
 		return nil, err
 	}
 	n := len(journalMagic) + 8
-	if len(data) < journalHead || string(data[:len(journalMagic)]) != journalMagic || checksum(data[:n]) != binary.LittleEndian.Uint32(data[n:]) {
-		return nil, newError("the saved state has another form than version %s writes", version)
+	if len(data) < journalHead || string(data[:len(journalMagic)]) != journalMagic || crc32.ChecksumIEEE(data[:n]) != binary.LittleEndian.Uint32(data[n:]) {
+		return nil, fmt.Errorf("the saved state has another form than version %s writes", version)
 	}
 	j.base = int64(binary.LittleEndian.Uint64(data[len(journalMagic):]))
 	if j.base < journalHead || j.base > int64(len(data)) {
-		return nil, newError("the saved state is damaged")
+		return nil, errors.New("the saved state is damaged")
 	}
 	records := splitRecords(data[j.base:])
 	j.end = j.base
@@ -1802,7 +1785,7 @@ func splitRecords(data []byte) [][]byte {
 	var records [][]byte
 	for len(data) >= 8 {
 		size := int(binary.LittleEndian.Uint32(data))
-		if size == 0 || size > maxRecord || 8+size > len(data) || checksum(data[8:8+size]) != binary.LittleEndian.Uint32(data[4:]) {
+		if size == 0 || size > maxRecord || 8+size > len(data) || crc32.ChecksumIEEE(data[8:8+size]) != binary.LittleEndian.Uint32(data[4:]) {
 			break
 		}
 		records = append(records, data[8:8+size])
@@ -1890,7 +1873,6 @@ func (c monoClock) save(t time.Time) int64 {
 	return max(1, c.mono-int64(c.now.Sub(t)))
 }
 
-//go:noinline
 func (c monoClock) load(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -2033,7 +2015,7 @@ func readState(records [][]byte) (*savedState, error) {
 			}
 			c, errs, _ := parseTOML([]byte(sc.Text), sc.Path, sc.Name)
 			if c == nil {
-				return nil, newError("the saved configuration of %s: %v", sc.Name, errs)
+				return nil, fmt.Errorf("the saved configuration of %s: %v", sc.Name, errs)
 			}
 			c.path, c.system, c.persist = sc.Path, sc.System, sc.Persist
 			if c.system {
@@ -2057,7 +2039,7 @@ func readState(records [][]byte) (*savedState, error) {
 	}
 	for n := range st.units {
 		if st.cfg[n] == nil {
-			return nil, newError("the saved state has no configuration for %s", n)
+			return nil, fmt.Errorf("the saved state has no configuration for %s", n)
 		}
 	}
 	return st, nil
@@ -2071,7 +2053,7 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 		g.closing = &closing{kind: st.server.Closing, code: st.server.Code, began: c.load(st.server.Began), asked: st.server.Asked, killed: st.server.Killed}
 	}
 	var live []*unit
-	for _, n := range sortedKeys(st.units) {
+	for _, n := range slices.Sorted(maps.Keys(st.units)) {
 		u := g.add(st.cfg[n])
 		u.next = st.next[n]
 		u.restoreFrom(st.units[n], c)
@@ -2107,7 +2089,7 @@ func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 
 // ackList remembers which exit records of the keeper wait to be saved.
 type ackList struct {
-	mu    mutex
+	mu    sync.Mutex
 	byPID map[int]uint64 // of our services, until the graph has saved their end
 	ready []uint64
 	held  []exitRecord // of unknown pids, until no start is under way
@@ -2162,7 +2144,6 @@ func greet(l *link) (handed, error) {
 	}
 }
 
-//go:noinline
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
 	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
@@ -2172,8 +2153,6 @@ func parseExits(text string) []exitRecord {
 }
 
 // logKey names the pipes of one start in the keeper's store.
-//
-//go:noinline
 func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", name, gen) }
 
 // adoptAll goes on with the services of an earlier server.
@@ -2322,7 +2301,7 @@ func (s *supervisor) isMain(name string) bool { return s.withCmd && name == main
 
 // adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
 func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
-	for _, key := range sortedKeys(store) {
+	for _, key := range slices.Sorted(maps.Keys(store)) {
 		words := strings.Fields(key)
 		if len(words) != 3 || words[0] != "log" {
 			continue
@@ -2477,7 +2456,7 @@ func (s *supervisor) findStarted(u *unit, known map[int]bool) (kin, bool) {
 		}
 		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
 	}
-	unreadable = without(unreadable, func(k kin) bool { return !sysLeads(k.pid) })
+	unreadable = slices.DeleteFunc(unreadable, func(k kin) bool { return !sysLeads(k.pid) })
 	if len(unreadable) == 1 {
 		return unreadable[0], true
 	}
@@ -2575,7 +2554,7 @@ func (s *supervisor) exited(list []exitRecord) {
 func (s *supervisor) claim(pid int) {
 	s.acks.mu.Lock()
 	defer s.acks.mu.Unlock()
-	s.acks.held = without(s.acks.held, func(e exitRecord) bool {
+	s.acks.held = slices.DeleteFunc(s.acks.held, func(e exitRecord) bool {
 		if e.pid == pid {
 			s.acks.byPID[pid] = e.seq
 		}
@@ -2803,7 +2782,7 @@ func (s *supervisor) loadRings(data []byte) map[string][]byte {
 			}
 		}
 	}
-	for _, n := range sortedKeys(lines) {
+	for _, n := range slices.Sorted(maps.Keys(lines)) {
 		s.logs.restore(n, lines[n])
 	}
 	return partial

@@ -378,7 +378,7 @@ func setPrivate(from, to uintptr) {
 
 var (
 	shielded atomic.Bool
-	shield   mutex // held during a fork without it
+	shield   sync.Mutex // held during a fork without it
 )
 
 // sysShield has those signals ignored, but not by what is forked or executed from here. The kernel drops what would kill a PID 1, yet not while the main
@@ -486,8 +486,8 @@ const crowded = 300
 // forkThread is such a thread.
 type forkThread struct {
 	forkRoom
-	mu        mutex // of fork
-	main, own int   // ends of a pair of sockets: in the table of all other threads, and in its own
+	mu        sync.Mutex // of fork
+	main, own int        // ends of a pair of sockets: in the table of all other threads, and in its own
 }
 
 // forkForOne serves those who wait for one fork, the rooms those who have many.
@@ -553,7 +553,6 @@ func newForkThread(sockets bool) *forkThread {
 
 // run makes the thread, says whether that worked, and serves for ever. The main thread is never taken: its table is what others see as ours.
 func (t *forkThread) run(ready chan error) {
-	growStack()
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		elsewhere := make(chan error, 1)
@@ -666,10 +665,8 @@ func sysWaitFor(pid int) (int, uint32) {
 	}
 }
 
-//go:noinline
 func sysKill(pid, sig int) error { return unix.Kill(pid, syscall.Signal(sig)) }
 
-//go:noinline
 func sysClose(fd int) error { return unix.Close(fd) }
 
 // pidfdGroup is PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9): the signal goes to the group, and to no later one with the same number.
@@ -911,7 +908,6 @@ func childrenByScan(dst []int, pid int) []int {
 	return dst
 }
 
-//go:noinline
 func appendInts(dst []int, data []byte) []int {
 	n, in := 0, false
 	for _, c := range data {
@@ -951,7 +947,6 @@ func numericNames(dir string) []int {
 	}
 }
 
-//go:noinline
 func sysAllPids() []int { return numericNames("/proc") }
 
 const (
@@ -1182,7 +1177,6 @@ func sysReadAll(fd int) ([]byte, error) {
 	return data, nil
 }
 
-//go:noinline
 func sysCloexec(fd int) { unix.CloseOnExec(fd) }
 
 func sysOpenProgram(path string) (int, error) {
@@ -1456,8 +1450,6 @@ func sysIsFile(fd int) bool {
 const oNoCtty = unix.O_NOCTTY
 
 // sysMount is mount(2). It stays one function because it is called from many places.
-//
-//go:noinline
 func sysMount(source, target, kind string, flags uintptr, data string) error {
 	return unix.Mount(source, target, kind, flags, data)
 }
@@ -1482,8 +1474,6 @@ func sysMounted(dir string) bool {
 }
 
 // sysVolatile says whether a directory is in memory: an initramfs (ramfs or tmpfs).
-//
-//go:noinline
 func sysVolatile(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && (uint32(st.Type) == unix.RAMFS_MAGIC || st.Type == unix.TMPFS_MAGIC)

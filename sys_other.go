@@ -66,7 +66,7 @@ func logSplice(int, *os.File, int) (int, error) { return 0, errUnspliced }
 // logPoller waits for each pipe on a goroutine of its own, which takes a buffer only when there is something to read.
 type logPoller struct {
 	scratches sync.Pool
-	mu        mutex
+	mu        sync.Mutex
 	files     map[int]*os.File // duplicates of the watched descriptors
 	ready     func(fd int, sc *scratch) bool
 	ended     chan struct{}
@@ -237,10 +237,8 @@ func sysWaitFor(pid int) (int, uint32) {
 	}
 }
 
-//go:noinline
 func sysKill(pid, sig int) error { return syscall.Kill(pid, syscall.Signal(sig)) }
 
-//go:noinline
 func sysClose(fd int) error { return syscall.Close(fd) }
 
 func sysKillGroup(pgid, _, sig int) error { return syscall.Kill(-pgid, syscall.Signal(sig)) }
@@ -280,7 +278,6 @@ func sysChildren(dst []int, pid int) []int {
 // sysOrphans is empty: orphans go to launchd.
 func sysOrphans(int) []int { return nil }
 
-//go:noinline
 func sysAllPids() []int {
 	all, _ := unix.SysctlKinfoProcSlice("kern.proc.all")
 	pids := make([]int, 0, len(all))
@@ -443,7 +440,6 @@ func sysMemfdWith(string, []byte) (int, error) { return -1, errNotSupported }
 
 func sysReadAll(int) ([]byte, error) { return nil, errNotSupported }
 
-//go:noinline
 func sysCloexec(int) {}
 
 func sysOpenProgram(string) (int, error) { return -1, errNotSupported }
@@ -527,7 +523,6 @@ func sysUnmount(string, bool) error { return errNotSupported }
 
 func sysMounted(string) bool { return false }
 
-//go:noinline
 func sysVolatile(string) bool { return false }
 
 func sysMknod(name string, mode, major, minor uint32) error { return errNotSupported }

@@ -94,7 +94,6 @@ func logWrite(fd int, b []byte) (n int, err error) {
 	return n, nil
 }
 
-//go:noinline
 func logClose(fd int) { _ = unix.Close(fd) }
 
 // logSameFile says whether two descriptors lead to the same pipe, terminal or file.

@@ -30,7 +30,6 @@ func logWrite(fd int, b []byte) (int, error) {
 	return os.Stderr.Write(b)
 }
 
-//go:noinline
 func logClose(int) {}
 
 func logGrow(int, int) {}
@@ -142,10 +141,8 @@ func sysWait() (pid int, status uint32) { return -1, 0 }
 
 func sysWaitFor(int) (int, uint32) { return -1, 0 }
 
-//go:noinline
 func sysKill(int, int) error { return errNotSupported }
 
-//go:noinline
 func sysClose(int) error { return errNotSupported }
 
 func sysKillGroup(int, int, int) error { return errNotSupported }
@@ -169,7 +166,6 @@ func sysChildren(dst []int, _ int) []int { return dst }
 
 func sysOrphans(int) []int { return nil }
 
-//go:noinline
 func sysAllPids() []int { return nil }
 
 func readStat(int) (procStat, error) { return procStat{}, syscall.ESRCH }
@@ -237,7 +233,6 @@ func sysMemfdWith(string, []byte) (int, error) { return -1, errNotSupported }
 
 func sysReadAll(int) ([]byte, error) { return nil, errNotSupported }
 
-//go:noinline
 func sysCloexec(int) {}
 
 func sysOpenProgram(string) (int, error) { return -1, errNotSupported }
@@ -305,7 +300,6 @@ func sysUnmount(string, bool) error { return errNotSupported }
 
 func sysMounted(string) bool { return false }
 
-//go:noinline
 func sysVolatile(string) bool { return false }
 
 func sysMknod(name string, mode, major, minor uint32) error { return errNotSupported }

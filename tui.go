@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/signal"
@@ -328,23 +329,18 @@ func (e *editor) altKey(code rune) {
 	}
 }
 
-//go:noinline
 func (e *editor) insert(runes ...rune) {
 	e.splice(e.at, e.at, runes)
 	e.at += len(runes)
 }
 
 // splice puts runes in the place of a part of the line. It makes a new one: the old one may be the draft.
-//
-//go:noinline
 func (e *editor) splice(from, to int, runes []rune) {
 	text := append(make([]rune, 0, len(e.text)+len(runes)), e.text[:from]...)
 	e.text = append(append(text, runes...), e.text[to:]...)
 }
 
 // cut takes a part of the line out; keep remembers it for Ctrl-Y.
-//
-//go:noinline
 func (e *editor) cut(from, to int, keep bool) {
 	if keep && from < to {
 		e.killed = append([]rune(nil), e.text[from:to]...)
@@ -366,7 +362,6 @@ func (e *editor) right(i int) int {
 	return min(i, len(e.text))
 }
 
-//go:noinline
 func inWord(r rune) bool {
 	return r > 0x7f || r == '_' || r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9'
 }
@@ -786,23 +781,23 @@ func (m *tuiModel) logOf() string {
 func (m *tuiModel) say(style, text string) { m.note, m.noteStyle = text, style }
 
 // before says whether a service stands before another in the list. Those that are equal stay in the order of their names.
-func (m *tuiModel) before(a, b *serviceStatusFull) bool {
+func (m *tuiModel) compare(a, b *serviceStatusFull) int {
 	if m.reverse {
 		a, b = b, a
 	}
 	switch tuiSorts[m.sortBy] {
 	case "STATE":
-		return stateRank(a.State) < stateRank(b.State)
+		return cmp.Compare(stateRank(a.State), stateRank(b.State))
 	case "UPTIME":
-		return a.UptimeMS > b.UptimeMS
+		return cmp.Compare(b.UptimeMS, a.UptimeMS)
 	case "RST":
-		return a.RestartCount > b.RestartCount
+		return cmp.Compare(b.RestartCount, a.RestartCount)
 	case "CPU%":
-		return a.CPUPercent > b.CPUPercent
+		return cmp.Compare(b.CPUPercent, a.CPUPercent)
 	case "MEMORY":
-		return a.MemoryBytes > b.MemoryBytes
+		return cmp.Compare(b.MemoryBytes, a.MemoryBytes)
 	}
-	return a.Name < b.Name
+	return cmp.Compare(a.Name, b.Name)
 }
 
 // stateRank puts first what needs a person.
@@ -814,20 +809,19 @@ func stateRank(state string) int {
 func (m *tuiModel) arrange() {
 	at := m.at()
 	m.order = m.order[:0]
-	for _, i := range sortedBy(len(m.services), func(i, j int) bool { return m.before(&m.services[i], &m.services[j]) }) {
+	for i := range m.services {
 		s := &m.services[i]
 		if m.filter == "" || strings.Contains(strings.ToLower(s.Name+" "+s.State+" "+s.Description), strings.ToLower(m.filter)) {
 			m.order = append(m.order, i)
 		}
 	}
+	slices.SortStableFunc(m.order, func(a, b int) int { return m.compare(&m.services[a], &m.services[b]) })
 	if m.at() < 0 {
 		m.selectAt(at)
 	}
 }
 
 // at is the row of the selected service; -1 when it is not in the list.
-//
-//go:noinline
 func (m *tuiModel) at() int {
 	for i, n := range m.order {
 		if n < len(m.services) && m.services[n].Name == m.selected {
@@ -845,8 +839,6 @@ func (m *tuiModel) selectAt(row int) {
 }
 
 // service is the status of a service by its name, or nil.
-//
-//go:noinline
 func (m *tuiModel) service(name string) *serviceStatusFull {
 	for i := range m.services {
 		if m.services[i].Name == name {
@@ -982,8 +974,6 @@ func (m *tuiModel) key(k key) *tuiAct {
 }
 
 // about is a call about the selected service; without one there is nothing to do.
-//
-//go:noinline
 func (m *tuiModel) about(method string) *tuiAct {
 	if m.selected == "" || m.view == viewHelp {
 		return nil
@@ -1558,7 +1548,7 @@ func (m *tuiModel) drawHints(p *canvas, y int) {
 
 // terminal is the screen and keyboard of a person while they are ours.
 type terminal struct {
-	mu     mutex
+	mu     sync.Mutex
 	before *termState // how the keyboard was; nil: not taken
 	full   bool       // the alternate screen is on
 	gone   bool       // the program ends: nothing is written any more
@@ -1573,7 +1563,7 @@ func (t *terminal) take(full bool) error {
 	}
 	before, err := terminalRaw(0)
 	if err != nil {
-		return newError("cannot read single keys from this terminal: %w", err)
+		return fmt.Errorf("cannot read single keys from this terminal: %w", err)
 	}
 	if t.before, t.full = before, full; full {
 		os.Stdout.WriteString(enterScreen)
@@ -1654,7 +1644,7 @@ type tui struct {
 	keysEnded chan struct{} // nobody reads the keyboard any more
 	signals   chan os.Signal
 	wanted    struct { // the service whose detail is to be asked for
-		mutex
+		sync.Mutex
 		name string
 	}
 	logLink *tuiLink
@@ -1759,7 +1749,7 @@ func (t *tui) loop() error {
 			continue
 		}
 		if err := t.draw(); err != nil {
-			return newError("the terminal is gone: %w", err)
+			return fmt.Errorf("the terminal is gone: %w", err)
 		}
 		last = time.Now()
 	}
@@ -1845,7 +1835,7 @@ func (t *tui) reconcile() {
 
 // tuiLink is one connection that is made again when it breaks, until it is closed.
 type tuiLink struct {
-	mu     mutex
+	mu     sync.Mutex
 	server *serverConn
 	closed chan struct{}
 	once   sync.Once
