@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/signal"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +32,7 @@ const frameLimit = 256 << 20
 
 // serverConn is a connection to a server: JSON-RPC 2.0, one text per line.
 type serverConn struct {
-	conn   *sock
+	conn   *net.UnixConn
 	path   string
 	buf    []byte // read, not yet taken; the next line begins at start
 	start  int
@@ -110,8 +112,8 @@ func (c *cli) dial() (tried []string, err error) {
 	}
 	for _, p := range paths {
 		conn, err := dialUnix(p, 2*time.Second)
-		if err == nil && named == "" {
-			if err = trusted(conn, p); err != nil {
+		if err == nil {
+			if err = trusted(peerOf(conn), p, named != ""); err != nil {
 				conn.Close()
 				err = fmt.Errorf("refused: %w", err)
 			}
@@ -126,14 +128,17 @@ func (c *cli) dial() (tried []string, err error) {
 	return tried, &lostError{"no server answers"}
 }
 
-// trusted refuses a server that is neither root's nor our own: anybody may put a socket into /tmp.
-func trusted(conn *sock, path string) error {
-	p := peerOf(conn)
-	if p.known && p.uid != 0 && p.uid != os.Geteuid() {
-		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
-	}
-	if p.known && p.pid == 0 && path[0] == '@' {
+// trusted refuses a server that is not known to be root's or our own, unless the person has named the socket: anybody may put one into /tmp.
+// An abstract name leads into other containers too. Windows tells nothing; there the socket lies in a directory that is ours.
+func trusted(p peer, path string, named bool) error {
+	switch {
+	case path[0] == '@' && p.pid == 0:
 		return errors.New("it is in another container")
+	case named || runtime.GOOS == "windows":
+	case !p.known:
+		return fmt.Errorf("its user cannot be known; use --socket %s if that is what you want", path)
+	case p.uid != 0 && p.uid != os.Geteuid():
+		return fmt.Errorf("it belongs to user %d; use --socket %s if that is what you want", p.uid, path)
 	}
 	return nil
 }

@@ -642,3 +642,30 @@ func TestCompletionOfAWord(t *testing.T) {
 	}
 	s.via(t, "completion", "tcsh").exits(t, exitUsage)
 }
+
+// TestUnknownServersAreRefused: nobody but root and ourselves is trusted, and nobody whom the kernel does not name.
+func TestUnknownServersAreRefused(t *testing.T) {
+	me := os.Geteuid()
+	for _, c := range []struct {
+		who   peer
+		path  string
+		named bool
+		want  string
+	}{
+		{peer{known: true, pid: 7, uid: 0}, "/tmp/s", false, ""},
+		{peer{known: true, pid: 7, uid: me}, "/tmp/s", false, ""},
+		{peer{known: true, pid: 0, uid: me}, "/tmp/s", false, ""},
+		{peer{known: true, pid: 7, uid: me + 1}, "/tmp/s", false, fmt.Sprintf("belongs to user %d", me+1)},
+		{peer{known: true, pid: 7, uid: me + 1}, "/tmp/s", true, ""},
+		{peer{}, "/tmp/s", false, "its user cannot be known"},
+		{peer{}, "/tmp/s", true, ""},
+		{peer{known: true, pid: 7, uid: me}, "@s", false, ""},
+		{peer{known: true, pid: 0, uid: me}, "@s", false, "in another container"},
+		{peer{known: true, pid: 0, uid: 0}, "@s", true, "in another container"},
+		{peer{}, "@s", true, "in another container"},
+	} {
+		if err := trusted(c.who, c.path, c.named); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v at %s (named: %v): %v, want %q", c.who, c.path, c.named, err, c.want)
+		}
+	}
+}

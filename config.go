@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -2489,8 +2490,8 @@ func socketPath(s string) error {
 }
 
 func hostPort(s string) error {
-	host, port, ok := splitHostPort(s)
-	if !ok {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
 		return fmt.Errorf("%s is no host:port", quoted(s))
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || !isDigits(port) {
@@ -2501,153 +2502,6 @@ func hostPort(s string) error {
 	}
 	return nil
 }
-
-// endpoint is where a socket is: a path ("@name": abstract), or an internet address and port. ip has 4 or 16 bytes; zone is the
-// interface of a link-local address, by name or number (RFC 4007).
-type endpoint struct {
-	path string
-	ip   []byte
-	zone string
-	port int
-}
-
-// String is the path, host:port or [host]:port.
-func (e endpoint) String() string {
-	if e.ip == nil {
-		return e.path
-	}
-	host := ipText(e.ip)
-	if e.zone != "" {
-		host += "%" + e.zone
-	}
-	return joinHostPort(host, strconv.Itoa(e.port))
-}
-
-// splitHostPort takes host:port and [host]:port apart. A host with colons needs the brackets; the port may be any text.
-func splitHostPort(s string) (host, port string, ok bool) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return "", "", false
-	}
-	host, port = s[:i], s[i+1:]
-	if inner, bracket := strings.CutPrefix(host, "["); bracket {
-		host, ok = strings.CutSuffix(inner, "]")
-		return host, port, ok && !strings.ContainsAny(host+port, "[]")
-	}
-	return host, port, !strings.ContainsAny(host, ":[]") && !strings.ContainsAny(port, "[]")
-}
-
-// joinHostPort is the opposite of splitHostPort.
-func joinHostPort(host, port string) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return host + ":" + port
-}
-
-// parseIP reads an address of 4 or 16 bytes as people write it, the latter with an optional %zone.
-func parseIP(s string) (ip []byte, zone string, ok bool) {
-	if !strings.Contains(s, ":") {
-		ip = parseIPv4(s)
-		return ip, "", ip != nil
-	}
-	s, zone, zoned := strings.Cut(s, "%")
-	ip = parseIPv6(s)
-	return ip, zone, ip != nil && zoned == (zone != "")
-}
-
-// parseIPv4 reads four decimal numbers without leading zeros; nil when it is something else.
-func parseIPv4(s string) []byte {
-	words := strings.Split(s, ".")
-	if len(words) != 4 {
-		return nil
-	}
-	ip := make([]byte, 4)
-	for i, w := range words {
-		n, err := strconv.ParseUint(w, 10, 8)
-		if err != nil || len(w) > 1 && w[0] == '0' {
-			return nil
-		}
-		ip[i] = byte(n)
-	}
-	return ip
-}
-
-// parseIPv6 reads the text forms of RFC 4291, 2.2; nil when it is something else.
-func parseIPv6(s string) []byte {
-	ip, gap := make([]byte, 0, 16), -1
-	if rest, ok := strings.CutPrefix(s, "::"); ok {
-		gap, s = 0, rest
-	}
-	for more := s != ""; more; {
-		var word string
-		word, s, more = strings.Cut(s, ":")
-		if v4 := parseIPv4(word); v4 != nil && !more {
-			ip = append(ip, v4...)
-			break
-		}
-		n, err := strconv.ParseUint(word, 16, 16)
-		if err != nil || len(word) > 4 || more && s == "" {
-			return nil
-		}
-		ip = append(ip, byte(n>>8), byte(n))
-		if rest, ok := strings.CutPrefix(s, ":"); ok {
-			if gap >= 0 {
-				return nil
-			}
-			gap, s, more = len(ip), rest, rest != ""
-		}
-	}
-	if len(ip) == 16 && gap < 0 {
-		return ip
-	}
-	if gap < 0 || len(ip) > 14 {
-		return nil
-	}
-	full := make([]byte, 16)
-	copy(full, ip[:gap])
-	copy(full[16-len(ip)+gap:], ip[gap:])
-	return full
-}
-
-// ipText writes an address of 4 or 16 bytes, the latter as RFC 5952 wants it.
-func ipText(ip []byte) string {
-	if len(ip) == 4 {
-		return fmt.Sprintf("%d.%d.%d.%d", ip[0], ip[1], ip[2], ip[3])
-	}
-	if mapped := bytes.TrimPrefix(ip, v4Mapped); len(mapped) == 4 {
-		return "::ffff:" + ipText(mapped)
-	}
-	begin, end := -1, -1 // the longest run of two or more zero groups
-	for i := 0; i < 16; i += 2 {
-		j := i
-		for j < 16 && ip[j] == 0 && ip[j+1] == 0 {
-			j += 2
-		}
-		if j-i > max(end-begin, 2) {
-			begin, end = i, j
-		}
-		i = max(i, j-2)
-	}
-	var b []byte
-	for i := 0; i < 16; i += 2 {
-		if i == begin {
-			b = append(b, "::"...)
-			i = end
-			if i == 16 {
-				break
-			}
-		}
-		if len(b) > 0 && b[len(b)-1] != ':' {
-			b = append(b, ':')
-		}
-		b = strconv.AppendUint(b, uint64(ip[i])<<8|uint64(ip[i+1]), 16)
-	}
-	return string(b)
-}
-
-// v4Mapped begins the addresses that stand for those of 4 bytes (RFC 4291, 2.5.5.2).
-var v4Mapped = []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}
 
 // validURL checks what an http health check asks for: http://host[:port]/path.
 func validURL(s string) error {

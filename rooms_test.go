@@ -23,11 +23,11 @@ var rooms = map[string]string{
 	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
 	"tui":  "main client rpc config(parseSignal visible) logs(logLine) sys",
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
-		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(sock peerOf String sysForeground terminalSize)",
+		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize)",
 
 	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
-	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix listenUnix) " +
+	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat) config sys main(serverOptions version)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +
@@ -36,11 +36,11 @@ var rooms = map[string]string{
 	"graph": "config proc(exit)",
 
 	"proc":   "config(config execDef serviceDef lookupUser envFile splitExec signalName visible) sys",
-	"health": "config(healthDef execDef endpoint ip ipText parseIP joinHostPort splitHostPort visible) proc(errnoOf) sys main(version)",
+	"health": "config(healthDef execDef visible) proc(errnoOf) main(version)",
 	"logs":   "config(loggingDef visible) rpc(appendLine) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
 	"config": "sys(sysReadRegular) rpc(jsonNumber parseJSONText) main(version)",
-	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) health(lookup systemResolver hostError) rpc(peer) config(endpoint ip v4Mapped visible String)",
+	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer) config(visible)",
 }
 
 // everywhere says what of main any file may use.

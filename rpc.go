@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -112,7 +113,7 @@ func rpcFailure(err error) *rpcError {
 // rpcListener is the bound socket.
 type rpcListener struct {
 	path string // or "@name" in the abstract namespace of Linux
-	sock *sock
+	sock *net.UnixListener
 	file os.FileInfo // of the socket file as we made it; nil for an abstract name
 	gid  int         // members may do everything; -1: nobody by group
 }
@@ -155,17 +156,26 @@ func listenRPC(o serverOptions) (*rpcListener, error) {
 
 func (l *rpcListener) listenAbstract() (err error) {
 	l.sock, err = listenUnix(l.path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return socketIsFree(l.path)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
 	}
+	if err := socketIsFree(l.path); err != nil {
+		return err
+	}
+	l.sock, err = listenUnix(l.path) // who had it did not listen, and may be gone
 	return err
 }
 
-// listenAt binds under a temporary name in dir, sets mode and group, and renames the socket to its place.
+// listenAt binds in a new directory that nobody else may enter, sets mode and group, and moves the socket to its place.
 func (l *rpcListener) listenAt(dir string, o serverOptions) error {
-	temp := filepath.Join(dir, fmt.Sprintf(".z%x", time.Now().UnixNano()&0xffffff))
-	sock, err := listenUnix(temp)
+	private := filepath.Join(dir, fmt.Sprintf(".z%05x", time.Now().UnixNano()&0xfffff)) // short: the path of a socket may have 107 bytes
+	err := os.Mkdir(private, 0o700)
 	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(private)
+	temp := filepath.Join(private, "s")
+	if l.sock, err = listenUnix(temp); err != nil {
 		return err
 	}
 	err = os.Chmod(temp, o.socketMode)
@@ -179,12 +189,18 @@ func (l *rpcListener) listenAt(dir string, o serverOptions) error {
 		err = os.Rename(temp, l.path)
 	}
 	if err != nil {
-		sock.Close()
-		os.Remove(temp)
-		return err
+		l.sock.Close()
 	}
-	l.sock = sock
-	return nil
+	return err
+}
+
+// listenUnix listens at a path that does not exist, or at an abstract name. Closing it leaves the path: other descriptors may listen there too.
+func listenUnix(path string) (*net.UnixListener, error) {
+	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		sock.SetUnlinkOnClose(false)
+	}
+	return sock, err
 }
 
 // socketIsFree says why path cannot be taken, or nil: nothing is there, or a socket that nobody listens on.
@@ -309,11 +325,11 @@ func (r *rpcServer) lastWords(limit time.Duration) {
 
 func (r *rpcServer) accept() {
 	for {
-		sock, err := r.l.sock.accept()
+		sock, err := r.l.sock.AcceptUnix()
 		switch {
 		case err == nil:
 			r.admit(sock)
-		case errors.Is(err, os.ErrClosed):
+		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 			r.turnAway()
@@ -332,21 +348,21 @@ func (r *rpcServer) turnAway() {
 		r.reserve.Close()
 	}
 	r.l.sock.SetDeadline(time.Now().Add(100 * time.Millisecond))
-	if sock, err := r.l.sock.accept(); err == nil {
+	if sock, err := r.l.sock.AcceptUnix(); err == nil {
 		refuseConn(sock, "the server has no file descriptors left; try again later")
 	}
 	r.l.sock.SetDeadline(time.Time{})
 	r.reserve, _ = os.Open(os.DevNull)
 }
 
-func refuseConn(sock *sock, why string) {
+func refuseConn(sock *net.UnixConn, why string) {
 	sock.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	sock.Write(append(appendError(nil, nil, rpcFail("internal_error", "%s", why)), '\n'))
 	sock.Close()
 }
 
 // admit looks at who connected.
-func (r *rpcServer) admit(sock *sock) {
+func (r *rpcServer) admit(sock *net.UnixConn) {
 	who := peerOf(sock)
 	if r.l.file == nil && who.pid == 0 {
 		refuseConn(sock, "this client is in another pid namespace")
@@ -356,7 +372,7 @@ func (r *rpcServer) admit(sock *sock) {
 }
 
 // begin serves one connection if there is room; it may do everything or only read.
-func (r *rpcServer) begin(sock *sock, all bool) {
+func (r *rpcServer) begin(sock *net.UnixConn, all bool) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		sock.Close()
@@ -418,7 +434,7 @@ func (p peer) mayAll(gid int) bool {
 // unread answers have goroutines of their own only for as long as they exist.
 type rpcConn struct {
 	srv  *rpcServer
-	sock *sock
+	sock *net.UnixConn
 	raw  syscall.RawConn
 	full bool // may do everything, not only read
 	gone chan struct{}

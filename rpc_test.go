@@ -405,12 +405,12 @@ func (d *testDoor) dialReader(t *testing.T) *testClient {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	conn, err := net.Dial("unix", l.localAddr())
+	conn, err := net.Dial("unix", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	sock, err := l.accept()
+	sock, err := l.AcceptUnix()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -209,18 +209,9 @@ func (lp *logPoller) close() { lp.file.Close() }
 
 // --- sockets ---
 
-func newSocket(family, kind int) (fd int, err error) {
-	return syscall.Socket(family, kind|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-}
-
-func acceptNow(listener int) (fd int, err error) {
-	fd, _, err = syscall.Accept4(listener, syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK)
-	return fd, err
-}
-
 // sysListenSyslog makes the socket of syslog(3), open to all, which tells who sends. One that nobody listens on any more is replaced.
 func sysListenSyslog(path string) (int, error) {
-	fd, err := newSocket(unix.AF_UNIX, unix.SOCK_DGRAM)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -285,30 +276,10 @@ func closeFDs(fds []int) {
 	}
 }
 
-// zoneIndex is the number of a network interface (SIOCGIFINDEX of netdevice(7)), or a number as it stands.
-func zoneIndex(zone string) (uint32, error) {
-	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-		return uint32(n), nil
-	}
-	ifr, err := unix.NewIfreq(zone)
-	if err != nil {
-		return 0, syscall.ENODEV
-	}
-	fd, err := newSocket(syscall.AF_INET6, syscall.SOCK_DGRAM)
-	if err != nil {
-		return 0, err
-	}
-	defer syscall.Close(fd)
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
-		return 0, os.NewSyscallError("ioctl", err)
-	}
-	return ifr.Uint32(), nil
-}
-
 // --- rpc ---
 
 // peerOf asks the kernel who is at the other end of a Unix socket: SO_PEERCRED and SO_PEERGROUPS of socket(7).
-func peerOf(sock *sock) (p peer) {
+func peerOf(sock syscall.Conn) (p peer) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		return p
@@ -1034,23 +1005,6 @@ func sysOurProgram(pid int) bool {
 }
 
 func sysOpenNull() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) }
-
-// sysBind tries to take a TCP port on all addresses of both families, without listening, so that no client ever meets us there.
-func sysBind(port int) error {
-	try := func(family int, addr unix.Sockaddr) error {
-		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil // a family that this machine does not have
-		}
-		defer unix.Close(fd)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		if family == unix.AF_INET6 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
-		}
-		return unix.Bind(fd, addr)
-	}
-	return errors.Join(try(unix.AF_INET, &unix.SockaddrInet4{Port: port}), try(unix.AF_INET6, &unix.SockaddrInet6{Port: port}))
-}
 
 // --- terminal ---
 

@@ -7,11 +7,9 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -132,49 +130,10 @@ func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, _ func()) {
 
 func (lp *logPoller) close() { close(lp.ended) }
 
-// --- sockets ---
-
-func newSocket(family, kind int) (fd int, err error) {
-	syscall.ForkLock.RLock()
-	fd, err = syscall.Socket(family, kind, 0)
-	return closeOnExec(fd, err)
-}
-
-func acceptNow(listener int) (fd int, err error) {
-	syscall.ForkLock.RLock()
-	fd, _, err = syscall.Accept(listener)
-	return closeOnExec(fd, err)
-}
-
-// closeOnExec finishes a new socket: no child inherits it, no call on it blocks. It ends the hold on ForkLock.
-func closeOnExec(fd int, err error) (int, error) {
-	if err == nil {
-		syscall.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return -1, err
-	}
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		syscall.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// zoneIndex is the number of a network interface; its name would need a walk over the routing tables.
-func zoneIndex(zone string) (uint32, error) {
-	n, err := strconv.ParseUint(zone, 10, 32)
-	if err != nil {
-		return 0, errors.New("the zone of an address is the number of the interface here")
-	}
-	return uint32(n), nil
-}
-
 // --- rpc ---
 
 // peerOf asks the kernel who is at the other end of a Unix socket: LOCAL_PEERCRED and LOCAL_PEERPID of unix(4).
-func peerOf(sock *sock) (p peer) {
+func peerOf(sock syscall.Conn) (p peer) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		return p
@@ -363,23 +322,6 @@ func sysOurProgram(int) bool { return false }
 
 func sysOpenNull() (int, error) {
 	return syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-}
-
-// sysBind tries to take a TCP port on all addresses of both families, without listening, so that no client ever meets us there.
-func sysBind(port int) error {
-	try := func(family int, addr unix.Sockaddr) error {
-		fd, err := newSocket(family, unix.SOCK_STREAM)
-		if err != nil {
-			return nil // a family that this machine does not have
-		}
-		defer unix.Close(fd)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		if family == unix.AF_INET6 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
-		}
-		return unix.Bind(fd, addr)
-	}
-	return errors.Join(try(unix.AF_INET, &unix.SockaddrInet4{Port: port}), try(unix.AF_INET6, &unix.SockaddrInet6{Port: port}))
 }
 
 // --- terminal ---

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"os/signal"
@@ -110,202 +109,26 @@ func logLinks(fi os.FileInfo) uint64 {
 	return 0
 }
 
-// sock is a non-blocking socket that the runtime's poller waits for: deadlines work, and Close ends a call that waits.
-type sock struct{ *os.File }
-
-// newSock hands fd over to the poller. A socket must be connected, on its way there, or listening: before, it would count as ready.
-func newSock(fd int) (*sock, error) {
-	s := &sock{os.NewFile(uintptr(fd), "socket")}
-	if err := s.SetDeadline(time.Time{}); err != nil { // the poller could not take it
-		s.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// sockAddr gives an endpoint the form that the kernel takes.
-func sockAddr(e endpoint) (family int, addr syscall.Sockaddr, err error) {
-	switch len(e.ip) {
-	case 0:
-		if e.path == "" { // the kernel would choose a name
-			err = syscall.EINVAL
-		}
-		return syscall.AF_UNIX, &syscall.SockaddrUnix{Name: e.path}, err
-	case 4:
-		return syscall.AF_INET, &syscall.SockaddrInet4{Port: e.port, Addr: [4]byte(e.ip)}, nil
-	}
-	v6 := &syscall.SockaddrInet6{Port: e.port, Addr: [16]byte(e.ip)}
-	if e.zone != "" {
-		v6.ZoneId, err = zoneIndex(e.zone)
-	}
-	return syscall.AF_INET6, v6, err
-}
-
-// endpointOf is the opposite of sockAddr; addresses of IPv4 that came in by IPv6 look like what they are.
-func endpointOf(addr syscall.Sockaddr) endpoint {
-	switch a := addr.(type) {
-	case *syscall.SockaddrInet4:
-		return endpoint{ip: a.Addr[:], port: a.Port}
-	case *syscall.SockaddrInet6:
-		e := endpoint{ip: bytes.TrimPrefix(a.Addr[:], v4Mapped), port: a.Port}
-		if a.ZoneId != 0 {
-			e.zone = strconv.Itoa(int(a.ZoneId))
-		}
-		return e
-	case *syscall.SockaddrUnix:
-		return endpoint{path: a.Name}
-	}
-	return endpoint{}
-}
-
-// sockFor makes a socket that can go to e, with the options that proxies and checks want: small messages go at once, dead peers are found.
-func sockFor(e endpoint, kind int) (fd int, addr syscall.Sockaddr, err error) {
-	family, addr, err := sockAddr(e)
-	if err != nil {
-		return -1, nil, err
-	}
-	if fd, err = newSocket(family, kind); err != nil {
-		return -1, nil, os.NewSyscallError("socket", err)
-	}
-	if family != syscall.AF_UNIX && kind == syscall.SOCK_STREAM {
-		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1)
-	}
-	return fd, addr, nil
-}
-
-// sysListen listens at e for stream connections; all addresses of IPv6 are those of IPv4 too. What it accepts inherits its options.
-func sysListen(e endpoint) (*sock, error) {
-	fd, addr, err := sockFor(e, syscall.SOCK_STREAM)
-	if err != nil {
-		return nil, err
-	}
-	if len(e.ip) > 0 {
-		_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
-	}
-	if len(e.ip) == 16 {
-		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0)
-	}
-	if err = os.NewSyscallError("bind", syscall.Bind(fd, addr)); err == nil {
-		err = os.NewSyscallError("listen", syscall.Listen(fd, 1<<16-1)) // the kernel knows the limit
-	}
-	if err != nil {
-		syscall.Close(fd)
-		return nil, err
-	}
-	return newSock(fd)
-}
-
-// sysDial connects to e: network is tcp, udp or unix.
-func sysDial(network string, e endpoint, due time.Time) (*sock, error) {
-	kind := syscall.SOCK_STREAM
-	if network == "udp" {
-		kind = syscall.SOCK_DGRAM
-	}
-	fd, addr, err := sockFor(e, kind)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Connect(fd, addr)
-	if err != nil && err != syscall.EINPROGRESS && err != syscall.EINTR {
-		syscall.Close(fd)
-		return nil, os.NewSyscallError("connect", err)
-	}
-	s, pollErr := newSock(fd)
-	if err == nil || pollErr != nil {
-		return s, pollErr
-	}
-	if err := s.connected(due); err != nil {
-		s.Close()
-		return nil, os.NewSyscallError("connect", err)
-	}
-	return s, nil
-}
-
-// connected waits for the end of a connect(2) that goes on: its error is in SO_ERROR, and success shows by the peer's address.
-func (s *sock) connected(due time.Time) error {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return err
-	}
-	_ = s.SetWriteDeadline(due)
-	waitErr := raw.Write(func(fd uintptr) bool {
-		var code int
-		code, err = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-		if err == nil && code != 0 {
-			err = syscall.Errno(code)
-		}
+// sysBind tries to take a TCP port on all addresses of both families, without listening, so that no client ever meets us there.
+func sysBind(port int) error {
+	try := func(family int, addr unix.Sockaddr) error {
+		syscall.ForkLock.RLock()
+		fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 		if err == nil {
-			_, err = syscall.Getpeername(int(fd))
+			unix.CloseOnExec(fd)
 		}
-		return err != syscall.ENOTCONN && err != syscall.EINPROGRESS && err != syscall.EALREADY && err != syscall.EINTR
-	})
-	if waitErr != nil {
-		return waitErr
-	}
-	_ = s.SetWriteDeadline(time.Time{})
-	return err
-}
-
-// accept waits for the next connection. EMFILE and ENFILE come as they are, os.ErrClosed after Close.
-func (s *sock) accept() (*sock, error) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	fd := -1
-	waitErr := raw.Read(func(l uintptr) bool {
-		for {
-			fd, err = acceptNow(int(l))
-			if err != syscall.EINTR && err != syscall.ECONNABORTED {
-				return err != syscall.EAGAIN
-			}
+		syscall.ForkLock.RUnlock()
+		if err != nil {
+			return nil // a family that this machine does not have
 		}
-	})
-	if errors.Is(waitErr, os.ErrDeadlineExceeded) {
-		return nil, waitErr
-	}
-	if waitErr != nil {
-		return nil, os.ErrClosed
-	}
-	if err != nil {
-		return nil, os.NewSyscallError("accept", err)
-	}
-	return newSock(fd)
-}
-
-// closeWrite ends our direction, so that the peer reads the end of the stream; closeRead ends the other.
-func (s *sock) closeWrite() error { return s.shutdown(syscall.SHUT_WR) }
-func (s *sock) closeRead() error  { return s.shutdown(syscall.SHUT_RD) }
-
-func (s *sock) shutdown(how int) error {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return err
-	}
-	ctlErr := raw.Control(func(fd uintptr) { err = os.NewSyscallError("shutdown", syscall.Shutdown(int(fd), how)) })
-	return errors.Join(ctlErr, err)
-}
-
-// localAddr and remoteAddr are for people and comparison: a path, "@name" or host:port; "" when there is none.
-func (s *sock) localAddr() string  { return s.addr(syscall.Getsockname) }
-func (s *sock) remoteAddr() string { return s.addr(syscall.Getpeername) }
-
-func (s *sock) addr(get func(fd int) (syscall.Sockaddr, error)) (text string) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return ""
-	}
-	_ = raw.Control(func(fd uintptr) {
-		if addr, err := get(int(fd)); err == nil {
-			text = endpointOf(addr).String()
+		defer unix.Close(fd)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		if family == unix.AF_INET6 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 		}
-	})
-	return text
-}
-
-func sysLookup(host string, due time.Time) ([]endpoint, error) {
-	return systemResolver.lookup(host, due)
+		return unix.Bind(fd, addr)
+	}
+	return errors.Join(try(unix.AF_INET, &unix.SockaddrInet4{Port: port}), try(unix.AF_INET6, &unix.SockaddrInet6{Port: port}))
 }
 
 // kernelName is what uname(2) says.

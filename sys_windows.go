@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"net"
 	"os"
 	"syscall"
 	"time"
@@ -60,50 +58,9 @@ func (*logPoller) run(func(fd int, sc *scratch) bool, func()) {}
 
 func (*logPoller) close() {}
 
-// --- sockets ---
-
-// sock is a connection; there are no listeners here.
-type sock struct{ net.Conn }
-
-func (*sock) SyscallConn() (syscall.RawConn, error) { return nil, errNotSupported }
-
-func (*sock) accept() (*sock, error) { return nil, errNotSupported }
-
-func (*sock) closeWrite() error { return errNotSupported }
-
-func (*sock) closeRead() error { return errNotSupported }
-
-func (s *sock) localAddr() string { return s.LocalAddr().String() }
-
-func (s *sock) remoteAddr() string { return s.RemoteAddr().String() }
-
-func sysListen(endpoint) (*sock, error) { return nil, errNotSupported }
-
-func sysDial(network string, e endpoint, due time.Time) (*sock, error) {
-	conn, err := net.DialTimeout(network, e.String(), max(1, time.Until(due)))
-	if err != nil {
-		return nil, err
-	}
-	return &sock{conn}, nil
-}
-
-func sysLookup(host string, due time.Time) ([]endpoint, error) {
-	ctx, cancel := context.WithDeadline(context.Background(), due)
-	defer cancel()
-	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(all) == 0 {
-		return nil, &hostError{host, ""}
-	}
-	var found []endpoint
-	for _, ip := range all {
-		found = append(found, endpoint{ip: ip.Unmap().AsSlice(), zone: ip.Zone()})
-	}
-	return found, nil
-}
-
 // --- rpc ---
 
-func peerOf(*sock) peer { return peer{} }
+func peerOf(syscall.Conn) peer { return peer{} }
 
 func kernelName() string { return "Windows" }
 
