@@ -722,7 +722,7 @@ func (g *graph) rest(u *unit, s state, ranFor time.Duration) {
 	if ranFor > 0 && ranFor >= l.StabilityPeriod {
 		u.tries = 0
 	}
-	wanted := u.leave == leaveRestart
+	wanted := u.leave == leaveRestart || u.leave == leaveCascade && !(s == exited && u.cfg.Service.Oneshot)
 	deleted := u.leave == leaveDelete
 	u.leave = staying
 	if deleted {
@@ -733,10 +733,8 @@ func (g *graph) rest(u *unit, s state, ranFor time.Duration) {
 		u.pending = true
 		u.restartDue = g.now.Add(backoff(l.RestartDelay, l.RestartDelayMax, u.tries))
 	}
+	u.ask = wanted && u.up && g.closing == nil
 	g.enter(u, s)
-	if wanted {
-		u.ask = true
-	}
 }
 
 // restarts says whether the policy restarts a unit that ended in this state by itself.
@@ -901,7 +899,7 @@ func (g *graph) enter(u *unit, s state) {
 			u.bootReady = g.now
 		}
 	}
-	if u.cfg.Service.Critical && g.closing == nil && u.up && !u.pending && (s == failed || s == exited && u.byItself && !u.cfg.Service.Oneshot) {
+	if u.isLost() && g.closing == nil {
 		defer g.lost(u)
 	}
 	if s != blocked {
@@ -922,7 +920,13 @@ func (g *graph) enter(u *unit, s state) {
 	g.push(u)
 }
 
-// lost says that a critical unit failed for good, or ended by itself.
+// isLost says whether a critical unit has failed permanently or ended by itself, with no restart to come: neither by policy nor by request.
+func (u *unit) isLost() bool {
+	over := u.state == failed || u.state == exited && u.byItself && !u.cfg.Service.Oneshot
+	return u.cfg.Service.Critical && over && u.up && !u.pending && !u.ask
+}
+
+// lost says that a critical unit is lost, with the exit code of a container that ends for it.
 func (g *graph) lost(u *unit) {
 	code, text := 0, "has ended"
 	if u.exitCode != nil {

@@ -73,6 +73,8 @@ func testUnit(line string) *config {
 			c.Kind = "target"
 		case "oneshot":
 			c.Service.Oneshot, c.Lifecycle.StartTimeout = true, 0
+		case "critical":
+			c.Service.Critical = true
 		case "system":
 			c.Service.Class, c.system = "system", true
 		case "status":
@@ -170,16 +172,28 @@ func (s *stage) write(e *effect) {
 	case effectGuard:
 		s.gens["guard "+e.name] = e.gen
 		say("  look at the ports of %s", e.name)
+	case effectConfigure:
+		say("  configure %s", e.name)
 	case effectForget:
 		say("  forget %s", e.name)
+	case effectClosing:
+		say("  shutdown begins: %s, exit code %d", e.text, e.sig)
 	case effectFinished:
-		say("  shutdown finished")
+		text := ""
+		if e.incomplete {
+			text = ", processes are left"
+		}
+		say("  shutdown finished: %s, exit code %d%s", e.text, e.sig, text)
+	case effectCritical:
+		say("  CRITICAL: %s %s, exit code %d", e.name, e.text, e.sig)
 	case effectReply:
 		if !s.open[e.ticket] {
 			say("  ANSWERED TWICE")
 		}
 		delete(s.open, e.ticket)
 		s.writeReply(e, say)
+	default:
+		panic(fmt.Sprintf("no words for effect %d", e.kind))
 	}
 }
 
@@ -397,9 +411,9 @@ var situations = []struct{ name, setup string }{
 	{"inactive", "unit web status=stop\nboot"},
 	{"blocked", "unit db status=stop\nunit web requires=db\nboot"},
 	{"starting, no process", "unit web health=10s delay=1s\nboot"},
-	{"starting", "unit web health=10s delay=1s start_timeout=5s\nboot\nspawned web"},
+	{"starting", "unit web health=10s delay=1s start_timeout=5s\nboot\nspawned web\n+0s"},
 	{"starting, oneshot", "unit web oneshot delay=1s\nboot\nspawned web"},
-	{"running", "unit web health=10s delay=1s\nboot\nspawned web\nhealthy web"},
+	{"running", "unit web health=10s delay=1s\nboot\nspawned web\n+0s\nhealthy web\n+10s"},
 	{"running, required", "unit web delay=1s\nunit user requires=web\nboot\nspawned web\nspawned user"},
 	{"running, to stop", "unit web delay=1s\nunit user requires=web\nboot\nspawned web\nspawned user\nstop web"},
 	{"running target", "unit web target\nboot"},
@@ -411,6 +425,14 @@ var situations = []struct{ name, setup string }{
 	{"failed", "unit web restart=never\nboot\nspawned web\nexit web 1"},
 	{"failed, pending", "unit web delay=1s\nboot\nspawned web\nexit web 1"},
 	{"failed, dependency", "unit web requires=db\nboot"},
+	{"critical, starting", "unit web critical restart=never health=10s\nboot\nspawned web"},
+	{"critical, restarted while starting", "unit web critical restart=never\nboot\nrestart web"},
+	{"critical, running", "unit web critical restart=never health=10s\nboot\nspawned web\n+0s\nhealthy web"},
+	{"critical, to restart", "unit web critical restart=never\nunit user requires=web\nboot\nspawned web\nspawned user\nrestart web"},
+	{"critical, to come back", "unit db\nunit web critical restart=never requires=db\nunit user requires=web\nboot\nspawned db\nspawned web\nspawned user\nrestart db"},
+	{"critical, sick", "unit web critical restart=never health=10s start_timeout=5s\nboot\nspawned web\n+5s"},
+	{"critical, sick, again", "unit web critical restart=never health=10s start_timeout=5s\nboot\nspawned web\n+5s\nrestart web"},
+	{"critical oneshot", "unit web critical oneshot restart=never\nboot\nspawned web"},
 }
 
 // matrixEvents are the columns of the matrix: every event that can meet a unit.
@@ -452,6 +474,7 @@ type world struct {
 	checking map[string]uint64
 	guards   map[string]uint64
 	killed   map[string]bool
+	asked    map[string]bool // a restart was asked for, and no new process has been since
 	broken   string
 }
 
@@ -463,9 +486,18 @@ func (w *world) fault(format string, args ...any) {
 
 // play takes one event and keeps book of the processes that exist.
 func (w *world) play(ev event) {
+	if u := w.g.unit(ev.name); u != nil && w.g.closing == nil && u.leave != leaveDelete {
+		switch ev.kind {
+		case eventRestart:
+			w.asked[ev.name] = true
+		case eventStop, eventDelete:
+			delete(w.asked, ev.name)
+		}
+	}
 	for _, e := range w.g.step(w.now, ev) {
 		switch e.kind {
 		case effectSpawn:
+			delete(w.asked, e.name)
 			if w.alive[e.name] != 0 || w.spawning[e.name] != 0 {
 				w.fault("%s is spawned while it has a process", e.name)
 			}
@@ -483,6 +515,10 @@ func (w *world) play(ev event) {
 			}
 		case effectKill:
 			w.killed[e.name] = true
+		case effectForget:
+			delete(w.asked, e.name)
+		case effectCritical:
+			w.judge(e)
 		case effectCheck:
 			if w.checking[e.name] == e.gen {
 				w.fault("two checks of %s at once", e.name)
@@ -498,6 +534,18 @@ func (w *world) play(ev event) {
 		}
 	}
 	w.check()
+}
+
+// judge says whether a critical unit may be taken for lost.
+func (w *world) judge(e effect) {
+	u := w.g.unit(e.name)
+	switch {
+	case !u.cfg.Service.Critical || !u.up || w.g.closing != nil:
+		w.fault("%s is said to be lost, and is not critical, or not wanted, or all is going down", e.name)
+	case u.reason != nil && (u.reason.Type == "dependency_failed" || u.reason.Type == "missing_dependency"):
+	case w.asked[e.name]:
+		w.fault("%s is said to be lost while a restart was asked for", e.name)
+	}
 }
 
 // check holds the graph against what must be true after every step.
@@ -580,7 +628,7 @@ func randomUnit(r *rand.Rand) *config {
 			}
 		}
 	}
-	for _, w := range []string{"oneshot", "target", "health=5s", "ports=80", "max_restarts=2", "delay=0s", "restart=always", "restart=never", "status=stop", "status=ignore", "system", "start_timeout=2s"} {
+	for _, w := range []string{"oneshot", "target", "health=5s", "ports=80", "max_restarts=2", "delay=0s", "restart=always", "restart=never", "status=stop", "status=ignore", "system", "start_timeout=2s", "critical"} {
 		if r.Intn(8) == 0 {
 			line += " " + w
 		}
@@ -649,7 +697,7 @@ func (w *world) randomStep() {
 
 func newWorld(seed int64) *world {
 	return &world{stage: newStage(30 * time.Second), r: rand.New(rand.NewSource(seed)), spawning: map[string]uint64{}, alive: map[string]uint64{},
-		checking: map[string]uint64{}, guards: map[string]uint64{}, killed: map[string]bool{}}
+		checking: map[string]uint64{}, guards: map[string]uint64{}, killed: map[string]bool{}, asked: map[string]bool{}}
 }
 
 // runWorld plays random events, then a shutdown in which every process obeys, and returns the first broken guard.
