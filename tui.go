@@ -685,6 +685,7 @@ type tuiModel struct {
 	log     []logLine
 	logAll  bool // lines of all services, not of the selected one
 	logBack int  // how many lines are below the last one shown; 0: it follows
+	logCut  int  // how many rows of that last one are below the screen, too
 	detail  tuiDetail
 
 	view      tuiView
@@ -752,7 +753,7 @@ func (m *tuiModel) addLog(l logLine) {
 		l.Text = l.Text[:4096] + "…"
 	}
 	m.log = append(m.log, l)
-	if m.logBack > 0 {
+	if m.logBack+m.logCut > 0 {
 		m.logBack++
 	}
 	if len(m.log) >= 2*tuiLogMost {
@@ -761,7 +762,7 @@ func (m *tuiModel) addLog(l logLine) {
 	m.logBack = min(m.logBack, len(m.log)-1)
 }
 
-func (m *tuiModel) clearLog() { m.log, m.logBack = nil, 0 }
+func (m *tuiModel) clearLog() { m.log, m.logBack, m.logCut = nil, 0, 0 }
 
 // clearLogOf clears the log if it is still the one of that service: its lines come anew.
 func (m *tuiModel) clearLogOf(name string) {
@@ -1063,8 +1064,8 @@ func (m *tuiModel) sortNext() {
 }
 
 func (m *tuiModel) toggleFollow() {
-	if m.logBack > 0 {
-		m.logBack = 0
+	if m.logBack+m.logCut > 0 {
+		m.logBack, m.logCut = 0, 0
 	} else if len(m.log) > 1 {
 		m.logBack = 1
 	}
@@ -1074,7 +1075,10 @@ func (m *tuiModel) toggleFollow() {
 func (m *tuiModel) page() int {
 	l := m.layout()
 	rows := l.list
-	if m.view == viewList && m.onLog || m.view == viewLog {
+	switch {
+	case m.view == viewWhy || m.view == viewHelp:
+		rows = m.rows - 2
+	case m.onLog || m.view == viewLog:
 		rows = l.log
 	}
 	return max(1, rows-1)
@@ -1084,11 +1088,34 @@ func (m *tuiModel) page() int {
 func (m *tuiModel) move(by int) {
 	switch {
 	case m.view == viewWhy || m.view == viewHelp:
-		m.pageTop = min(max(0, m.pageTop+by), max(0, len(m.pageLines())-(m.rows-2)))
+		m.pageTop = min(max(0, m.pageTop+by), m.pageEnd())
 	case m.view == viewLog || m.onLog:
-		m.logBack = min(max(0, m.logBack-by), max(0, len(m.log)-1))
+		m.moveLog(by)
 	default:
 		m.selectAt(m.at() + by)
+	}
+}
+
+// moveLog scrolls the log by rows of the screen, of which a long line has several: up to the first row of the first line.
+func (m *tuiModel) moveLog(by int) {
+	rows := func() int { return len(m.logLines(&m.log[len(m.log)-1-m.logBack])) }
+	for ; by < 0 && len(m.log) > 0; by++ {
+		switch {
+		case m.logCut+1 < rows():
+			m.logCut++
+		case m.logBack+1 < len(m.log):
+			m.logBack, m.logCut = m.logBack+1, 0
+		default:
+			return
+		}
+	}
+	for ; by > 0 && m.logBack+m.logCut > 0; by-- {
+		if m.logCut > 0 {
+			m.logCut = min(m.logCut, rows()) - 1
+			continue
+		}
+		m.logBack--
+		m.logCut = rows() - 1
 	}
 }
 
@@ -1377,8 +1404,8 @@ func (m *tuiModel) drawLog(p *canvas, y, rows int) {
 		title = "log of all services"
 	}
 	switch {
-	case m.logBack > 0:
-		title += fmt.Sprintf(", %s below; End follows", plural(m.logBack, "line"))
+	case m.logBack+m.logCut > 0:
+		title += fmt.Sprintf(", %s below; End follows", plural(m.logBack+min(m.logCut, 1), "line"))
 	case m.view == viewLog || m.onLog:
 		title += ", following"
 	}
@@ -1388,7 +1415,11 @@ func (m *tuiModel) drawLog(p *canvas, y, rows int) {
 	p.rule(y, style, title)
 	var lines []tuiLine // from the last one up
 	for i := len(m.log) - 1 - m.logBack; i >= 0 && len(lines) < rows-1; i-- {
-		lines = append(lines, m.logLines(&m.log[i])...)
+		rows := m.logLines(&m.log[i])
+		if lines == nil {
+			rows = rows[min(m.logCut, len(rows)-1):]
+		}
+		lines = append(lines, rows...)
 	}
 	shown := min(len(lines), rows-1)
 	for i, line := range lines[:shown] {
@@ -1429,8 +1460,19 @@ func (m *tuiModel) logLines(l *logLine) (rows []tuiLine) {
 	return rows
 }
 
-// pageLines are the lines of the page that fills the screen.
-func (m *tuiModel) pageLines() []string {
+// pageLines are the rows of the page that fills the screen.
+func (m *tuiModel) pageLines() (rows []string) {
+	for _, text := range m.pageTexts() {
+		rows = append(rows, fold(text, m.cols-4)...)
+	}
+	return rows
+}
+
+// pageEnd is the most that a page can be scrolled: its last row is then the last one above the hints.
+func (m *tuiModel) pageEnd() int { return max(0, len(m.pageLines())-max(0, m.rows-2)) }
+
+// pageTexts are the lines of the page, not yet folded.
+func (m *tuiModel) pageTexts() []string {
 	var lines []string
 	if m.view == viewHelp {
 		for _, k := range tuiKeys {
@@ -1464,13 +1506,10 @@ func (m *tuiModel) drawPage(p *canvas) {
 		title = s.Name + ": " + stateText(s)
 	}
 	p.rule(0, styleBold, title)
-	y := 1 - m.pageTop
-	for _, text := range m.pageLines() {
-		for _, line := range fold(text, p.cols-4) {
-			if y > 0 && y < p.rows-1 {
-				p.put(2, y, "", line, p.cols-2)
-			}
-			y++
+	lines := m.pageLines()
+	for y, line := range lines[min(m.pageTop, m.pageEnd()):] {
+		if y < p.rows-2 {
+			p.put(2, y+1, "", line, p.cols-2)
 		}
 	}
 }

@@ -598,6 +598,55 @@ func TestPictureFitsEverySize(t *testing.T) {
 	}
 }
 
+// On a narrow screen every row of a page, and of a log line that is longer than the screen, can be scrolled to: what is drawn counts, not the lines.
+func TestScrollingReachesEveryRow(t *testing.T) {
+	for _, size := range [][2]int{{20, 6}, {40, 10}, {80, 24}} {
+		m := newTUIModel(size[0], size[1])
+		m.setServices([]serviceStatusFull{{serviceStatus: serviceStatus{Name: "web", State: "failed"}, Path: "/etc/zinit/services/the-end.toml"}})
+		m.detail.Name = "web"
+		for i := range 40 {
+			m.detail.Why += fmt.Sprintf("because-%d of something that takes more than one row here\n", i)
+		}
+		long := ""
+		for i := range 200 {
+			long += fmt.Sprintf("word-%d ", i)
+		}
+		m.addLog(logLine{Service: "web", Stream: "stdout", Text: long})
+		m.addLog(logLine{Service: "web", Stream: "stdout", Text: "the newest"})
+		for page, c := range map[rune]struct{ first, last string }{'w': {"because-0", "the-end.toml"}, '?': {"s ", "one core."}, 'l': {"word-0 ", "the newest"}} {
+			m.key(key{code: page})
+			squeezed := func() string { return strings.Join(strings.Fields(m.render().text()), "") }
+			m.key(key{code: keyEnd})
+			if !strings.Contains(squeezed(), strings.ReplaceAll(c.last, " ", "")) {
+				t.Errorf("%v: the end of page %c is not %q:\n%s", size, page, c.last, m.render().text())
+			}
+			end := m.render().text()
+			m.key(key{code: keyHome})
+			seen := ""
+			for range 1000 {
+				seen += m.render().text()
+				m.key(key{code: keyDown})
+			}
+			if m.render().text() != end {
+				t.Errorf("%v: down does not lead to the end of page %c:\n%s--- end\n%s", size, page, m.render().text(), end)
+			}
+			if !strings.Contains(seen, c.first) {
+				t.Errorf("%v: %q of page %c was never seen", size, c.first, page)
+			}
+			for i := range 40 {
+				if word := fmt.Sprintf("because-%d ", i); page == 'w' && !strings.Contains(seen, word) {
+					t.Errorf("%v: %q of page %c was never seen", size, word, page)
+				}
+			}
+			m.key(key{code: keyUp})
+			if m.render().text() == end && m.rows < 20 {
+				t.Errorf("%v: up does not move from the end of page %c", size, page)
+			}
+			m.key(key{code: page})
+		}
+	}
+}
+
 // What is written to change one picture into another makes a terminal show the other one, also with wide characters.
 func TestUpdateMakesThePicture(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
