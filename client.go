@@ -68,14 +68,35 @@ const (
 )
 
 // lostError says that there is no talking to the server any more.
-type lostError struct{ text string }
+type lostError struct {
+	text string
+	how  lostHow
+}
+
+type lostHow int
+
+const (
+	lostAnyhow lostHow = iota
+	lostUnsent         // the connection was closed before a request could be written
+	lostClosed         // it was closed instead of an answer
+	lostSilent         // it stands, but nothing comes
+)
 
 func (e *lostError) Error() string { return e.text }
 
+// lostBy says how the server was lost; ok is false for other errors.
+func lostBy(err error) (how lostHow, ok bool) {
+	var lost *lostError
+	if !errors.As(err, &lost) {
+		return 0, false
+	}
+	return lost.how, true
+}
+
 // isLost says whether an error means that the connection is of no use any more.
 func isLost(err error) bool {
-	var lost *lostError
-	return errors.As(err, &lost)
+	_, lost := lostBy(err)
+	return lost
 }
 
 // connect finds a server for a command, or tells where it looked.
@@ -125,7 +146,7 @@ func (c *cli) dial() (tried []string, err error) {
 		}
 		tried = append(tried, p+": "+dialReason(err))
 	}
-	return tried, &lostError{"no server answers"}
+	return tried, &lostError{text: "no server answers"}
 }
 
 // trusted refuses a server that is not known to be root's or our own, unless the person has named the socket: anybody may put one into /tmp.
@@ -172,7 +193,7 @@ func (s *serverConn) send(method string, params any) (string, error) {
 	line := appendJSON(nil, req)
 	_ = s.conn.SetWriteDeadline(time.Now().Add(answerLimit))
 	if _, err := s.conn.Write(append(line, '\n')); err != nil {
-		return "", &lostError{"the server at " + s.path + " went away: " + dialReason(err)}
+		return "", &lostError{"the server at " + s.path + " went away: " + dialReason(err), lostUnsent}
 	}
 	return strconv.Itoa(s.lastID), nil
 }
@@ -186,14 +207,14 @@ func (s *serverConn) next(deadline time.Time) (*frame, error) {
 			s.start, s.looked = s.start+s.looked+i+1, 0
 			f := new(frame)
 			if err := decodeJSON(line, f); err != nil {
-				return nil, &lostError{"what answers at " + s.path + " is no zinit server"}
+				return nil, &lostError{text: "what answers at " + s.path + " is no zinit server"}
 			}
 			return f, nil
 		}
 		s.looked = len(rest)
 		s.buf, s.start = append(s.buf[:0], rest...), 0
 		if len(s.buf) > frameLimit {
-			return nil, &lostError{"the server at " + s.path + " sends a line without end"}
+			return nil, &lostError{text: "the server at " + s.path + " sends a line without end"}
 		}
 		s.buf = slices.Grow(s.buf, 16<<10)
 		_ = s.conn.SetReadDeadline(deadline)
@@ -203,7 +224,7 @@ func (s *serverConn) next(deadline time.Time) (*frame, error) {
 			return nil, os.ErrDeadlineExceeded
 		}
 		if n == 0 && err != nil {
-			return nil, &lostError{"the server at " + s.path + " closed the connection"}
+			return nil, &lostError{"the server at " + s.path + " closed the connection", lostClosed}
 		}
 	}
 }
@@ -241,7 +262,7 @@ func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 	for deadline := time.Now().Add(limit); ; {
 		f, err := c.server.next(deadline)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, &lostError{fmt.Sprintf("the server at %s does not answer within %s", c.server.path, people(limit))}
+			return nil, &lostError{fmt.Sprintf("the server at %s does not answer within %s", c.server.path, people(limit)), lostSilent}
 		}
 		if err != nil {
 			return nil, err
@@ -702,6 +723,9 @@ func (c *cli) interruptible() {
 	background("interrupt", func() {
 		<-ch
 		c.erase()
+		if c.kept != "" {
+			hint("%s", c.kept)
+		}
 		os.Exit(exitInterrupted)
 	})
 }
@@ -808,7 +832,7 @@ func (c *cli) gather(names []string, method string, extra params) ([]*request, e
 	err := c.waitFrames(deadline, take, tick)
 	c.erase()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = &lostError{"the server at " + c.server.path + " does not answer"}
+		err = &lostError{"the server at " + c.server.path + " does not answer", lostSilent}
 	}
 	return all, err
 }
@@ -915,7 +939,10 @@ func (c *cli) waitGone() int {
 		errorf("the server still runs after %s; it goes on shutting down", people(c.timeout))
 		return exitRefused
 	}
-	return exitDone
+	if how, _ := lostBy(err); how == lostClosed && !c.stop.interrupted() {
+		return exitDone
+	}
+	return c.fail("", err)
 }
 
 // --- commands: is what the commands that look at services and act on them do: their calls, and how the results are shown; how to call and how to draw lives in client.go.
@@ -1725,17 +1752,19 @@ func (c *cli) addConfig(method string, p params) int {
 	})
 }
 
-// readConfig reads the service that a file describes, - is stdin, and reports what is wrong with it.
+// readConfig reads the service that a file describes, - is stdin, with its text, and reports what is wrong with it.
 func readConfig(file string) (*config, int) {
 	var conf *config
 	var bad []problem
 	if file == "-" {
-		data, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxFileBytes))
 		if err != nil {
 			errorf("cannot read stdin: %v", err)
 			return nil, exitRefused
 		}
-		conf, bad, _ = parseTOML(data, "stdin", "")
+		if conf, bad, _ = parseTOML(data, "stdin", ""); conf != nil {
+			conf.source = string(data)
+		}
 	} else {
 		conf, bad, _ = parseFile(file, false)
 	}
@@ -1748,12 +1777,19 @@ func readConfig(file string) (*config, int) {
 	return conf, exitDone
 }
 
+// putFile sends what a file describes; the server writes the text as its own file, with the comments.
+func (c *cli) putFile(method string, conf *config, p params) int {
+	p["config"] = conf.value()
+	p["text"] = conf.source
+	return c.addConfig(method, p)
+}
+
 func cmdAdd(c *cli) int {
 	conf, code := readConfig(c.args[0])
 	if code != exitDone {
 		return code
 	}
-	return c.addConfig("service.add", params{"config": conf.value(), "persist": c.has("persist")})
+	return c.putFile("service.add", conf, params{"persist": c.has("persist")})
 }
 
 func cmdSet(c *cli) int {
@@ -1761,7 +1797,7 @@ func cmdSet(c *cli) int {
 	if code != exitDone {
 		return code
 	}
-	return c.addConfig("service.set", params{"config": conf.value()})
+	return c.putFile("service.set", conf, params{})
 }
 
 // cmdCreate builds a configuration from flags; the server checks it.
@@ -1845,7 +1881,7 @@ func (c *cli) printWhole(text string) {
 	}
 }
 
-// cmdEdit lets a person change a copy of a service's file, checks it, and sets it. Comments stay where the file may be written.
+// cmdEdit lets a person change a copy of a service's file, and has the server take it over. The server alone writes the file itself.
 func cmdEdit(c *cli) int {
 	name := c.args[0]
 	var s serviceStatusFull
@@ -1863,51 +1899,58 @@ func cmdEdit(c *cli) int {
 		return exitRefused
 	}
 	dir, err := os.MkdirTemp("", "zinit-edit-")
-	if err != nil {
-		errorf("cannot make a copy to edit: %v", err)
-		return exitRefused
-	}
 	file := filepath.Join(dir, filepath.Base(s.Path))
-	if err := os.WriteFile(file, before, 0o600); err != nil {
+	if err == nil {
+		err = os.WriteFile(file, before, 0o600)
+	}
+	if err != nil {
 		errorf("cannot make a copy to edit: %v", err)
+		os.RemoveAll(dir)
 		return exitRefused
 	}
+	c.server.conn.Close() // the server may be replaced while the person thinks
 	c.stop.hold(nil)
-	err = runEditor(file)
-	c.stop.hold(c.server.conn)
-	if err != nil {
+	code := exitDone
+	if err := runEditor(file); err != nil {
 		errorf("%v", err)
 		hint("EDITOR names the editor")
-		return exitRefused
-	}
-	after, err := os.ReadFile(file)
-	if err != nil {
-		errorf("the editor has left nothing to read: %v; nothing is changed", err)
-		os.RemoveAll(dir)
-		return exitRefused
-	}
-	if bytes.Equal(before, after) {
-		fmt.Fprintln(c.out, "nothing changed")
-		os.RemoveAll(dir)
-		return exitDone
-	}
-	conf, code := readConfig(file)
-	if code == exitDone && conf.Service.Name != name {
-		errorf("the name may not change from %s to %s", name, conf.Service.Name)
 		code = exitRefused
 	}
-	if code == exitDone {
-		code = c.addConfig("service.set", params{"config": conf.value()})
-	}
-	if code != exitDone {
-		hint("nothing is changed; your text is in %s", file)
-		return code
-	}
-	if err := replaceFile(s.Path, after); err != nil {
-		fmt.Fprintln(stderr, "warning: comments are lost in the file: "+visible(err.Error()))
+	after, err := os.ReadFile(file)
+	switch {
+	case err != nil:
+		errorf("the editor has left nothing to read: %v; nothing is changed", err)
+		code = exitRefused
+	case !bytes.Equal(before, after):
+		c.kept = "your text is in " + file + "; when it is right: zinit set " + file
+		if code == exitDone {
+			code = c.edited(name, file)
+		}
+		if code != exitDone {
+			hint("%s", c.kept)
+			return code
+		}
+	case code == exitDone:
+		fmt.Fprintln(c.out, "nothing changed")
 	}
 	os.RemoveAll(dir)
-	return exitDone
+	return code
+}
+
+// edited gives the server the new text of a service's file.
+func (c *cli) edited(name, file string) int {
+	conf, code := readConfig(file)
+	if code != exitDone {
+		return code
+	}
+	if conf.Service.Name != name {
+		errorf("the name may not change from %s to %s", name, conf.Service.Name)
+		return exitRefused
+	}
+	if code = c.connect(); code != exitDone {
+		return code
+	}
+	return c.putFile("service.set", conf, params{})
 }
 
 // runEditor runs $VISUAL or $EDITOR (else vi) on a file and waits for its end. Like git it leaves the words of the variable to the shell.
@@ -2167,20 +2210,38 @@ func cmdPoweroff(c *cli) int { return c.goDown("system.poweroff") }
 func cmdReboot(c *cli) int   { return c.goDown("system.reboot") }
 func cmdHalt(c *cli) int     { return c.goDown("system.halt") }
 
-// goDown asks for a shutdown and waits until the server is gone. A server that goes before it has answered has done what was asked.
+// goDown asks for a shutdown and waits until the server is gone. A server that goes before it has answered has done what was asked; one
+// that is silent has not.
 func (c *cli) goDown(method string) int {
 	raw, err := c.call(method, nil, nil)
-	var lost *lostError
-	if err != nil && !errors.As(err, &lost) {
+	switch how, _ := lostBy(err); {
+	case how == lostClosed && !c.stop.interrupted():
+		return exitDone
+	case how == lostSilent:
+		return c.silent(err)
+	case err != nil:
 		return c.fail("", err)
 	}
-	if c.json && raw != nil {
+	if c.json {
 		c.printJSON(true, []rawJSON{raw})
 	}
-	if lost != nil {
-		return exitDone
-	}
 	return c.waitGone()
+}
+
+// silent tells what to try with a server that is asked to go down and does not answer.
+func (c *cli) silent(err error) int {
+	code := c.fail("", err)
+	p := peerOf(c.server.conn)
+	switch {
+	case code != exitNoServer:
+	case !p.known || p.pid <= 0:
+		hint("a signal asks as well: kill -TERM PID")
+	case p.pid == 1:
+		hint("a signal asks as well, and PID 1 does not wait for a server that hangs: kill -TERM 1")
+	default:
+		hint("a signal asks as well: kill -TERM %d; kill -KILL %d ends the server and leaves its services running", p.pid, p.pid)
+	}
+	return code
 }
 
 // cmdUpgrade has the server go over to another binary, or to what is at its own path now. Services do not notice.

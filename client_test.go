@@ -268,6 +268,21 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// Silence is no answer: only a connection that the server ends says that it goes down.
+func TestGoingDown(t *testing.T) {
+	for _, verb := range []string{"shutdown", "poweroff", "reboot", "halt"} {
+		s := fakeServe(t, map[string]string{"system." + verb: ""})
+		r := s.via(t, "--timeout", "50", verb).exits(t, exitNoServer)
+		says(t, r.err, "does not answer within 50ms", fmt.Sprintf("kill -TERM %d", os.Getpid()))
+		s = fakeServe(t, map[string]string{"system." + verb: "EOF"})
+		s.via(t, verb).exits(t, exitDone)
+		s = fakeServe(t, map[string]string{"system." + verb: `{"ok":true}`})
+		says(t, s.via(t, "--timeout", "50", verb).exits(t, exitRefused).err, "still runs after 50ms")
+		s = fakeServe(t, map[string]string{"system." + verb: "{\"ok\":true}\nnote nonsense"})
+		s.via(t, verb).exits(t, exitNoServer)
+	}
+}
+
 func TestMistypedNamesGetTheNearestOne(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.status_full": notFound, "service.list": `["db","web"]`})
 	expect(t, "command", s.via(t, "strat", "web").exits(t, exitUsage).err, "zinit: unknown command `strat`\nhint: did you mean `zinit start`?\n")

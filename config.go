@@ -1714,38 +1714,38 @@ func tooLarge(limit int64) error {
 	return fmt.Errorf("it is larger than %d bytes, the most that such a file may have", limit)
 }
 
-// saveFile writes c into dir and returns the path: the file it came from if that is in dir, else NAME.toml. It is atomic (a new file
-// renamed over the old one), so that on any error the old file stays as it was, and a symbolic link is replaced, not followed.
-// A file that describes another service is left alone.
-func saveFile(dir string, c *config) (path string, err error) {
-	path = filepath.Join(dir, c.Service.Name+".toml")
+// saveFile writes text as the file of c. It is atomic (a new file renamed over the old one), so that on any error the old file stays as it
+// was, and a symbolic link is replaced, not followed. A file that describes another service is left alone.
+func saveFile(path string, c *config, text []byte) error {
 	if err := validName(c.Service.Name); err != nil {
-		return "", fmt.Errorf("cannot save: %w", err)
-	}
-	if c.path != "" && filepath.Clean(filepath.Dir(c.path)) == filepath.Clean(dir) {
-		path = c.path
+		return err
 	}
 	if r, bad := readFile(path, false); bad == nil {
 		if other := r.c.Service.Name; other != "" && other != c.Service.Name {
-			return "", fmt.Errorf("cannot save %s: %s describes %q; rename that file first", c.Service.Name, path, other)
+			return fmt.Errorf("it describes %q; rename that file first", other)
 		}
 	}
-	if err := replaceFile(path, c.toml()); err != nil {
-		return "", fmt.Errorf("cannot save %s: %w", c.Service.Name, err)
-	}
-	return path, nil
+	return replaceFile(path, text)
 }
 
-// replaceFile puts data at path with mode 0644, durably and all or nothing.
+// replaceFile puts data at path, durably and all or nothing. What is there keeps its mode and owner; a new file has mode 0644.
 func replaceFile(path string, data []byte) error {
 	dir, name := filepath.Split(path)
+	before, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Clean(dir), "."+name+".*.new") // hidden: a directory that is being read skips it
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
+	mode := fs.FileMode(0o644)
+	if err == nil && before != nil {
+		mode, err = before.Mode().Perm(), sysKeepOwner(f, path)
+	}
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(mode)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -702,10 +702,10 @@ func TestSave(t *testing.T) {
 	c := good(t, "[service]\nname = \"web\"\nexec = \"x\"\n")
 	target := filepath.Join(dir, "web.toml")
 	os.Symlink("elsewhere", target)
-	path, err := saveFile(dir, c)
-	if err != nil || path != target {
-		t.Fatalf("saved as %q, %v", path, err)
+	if err := saveFile(target, c, c.toml()); err != nil {
+		t.Fatal(err)
 	}
+	path := target
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o644 {
 		t.Errorf("the file is %v (%v), want a regular one with mode 0644", info, err)
@@ -718,20 +718,16 @@ func TestSave(t *testing.T) {
 	}
 
 	c.Service.Name = "other"
-	if _, err := saveFile(dir, c); err == nil || !strings.Contains(err.Error(), `describes "app"`) {
+	if err := saveFile(filepath.Join(dir, "other.toml"), c, c.toml()); err == nil || !strings.Contains(err.Error(), `describes "app"`) {
 		t.Errorf("the file of another service is replaced: %v", err)
 	}
-	c.Service.Name, c.path = "app", filepath.Join(dir, "other.toml")
-	if path, err := saveFile(dir, c); err != nil || path != c.path {
-		t.Errorf("a service in a file of another name is saved as %q, %v", path, err)
-	}
-	c.Service.Name, c.path = "../x", ""
-	if _, err := saveFile(dir, c); err == nil {
+	c.Service.Name = "../x"
+	if err := saveFile(filepath.Join(dir, "x.toml"), c, c.toml()); err == nil {
 		t.Error("a name with a slash is saved")
 	}
 	os.MkdirAll(filepath.Join(dir, "full.toml", "x"), 0o755)
 	c.Service.Name = "full"
-	if _, err := saveFile(dir, c); err == nil {
+	if err := saveFile(filepath.Join(dir, "full.toml"), c, c.toml()); err == nil {
 		t.Error("a directory is replaced")
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {

@@ -531,6 +531,7 @@ type cli struct {
 	flags    map[string][]string
 	server   *serverConn
 	guarded  bool         // Ctrl-C is looked after
+	kept     string       // what a person has to know when the command does not come to its end; "": nothing
 	stop     *interrupter // of the REPL that runs this command; nil: none
 }
 

@@ -39,7 +39,7 @@ var rooms = map[string]string{
 	"health": "config(healthDef execDef visible) proc(errnoOf) main(version)",
 	"logs":   "config(loggingDef visible) rpc(appendLine) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
-	"config": "sys(sysReadRegular) rpc(jsonNumber parseJSONText) main(version)",
+	"config": "sys(sysReadRegular sysKeepOwner) rpc(jsonNumber parseJSONText) main(version)",
 	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer) config(visible)",
 }
 

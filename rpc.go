@@ -2431,6 +2431,7 @@ var rpcParams = []rpcParam{
 	{name: "config", kind: "config", required: true, doc: "the configuration, with the sections and keys of the TOML file"},
 	{key: "proxy_config", name: "config", kind: "config", required: true, doc: "the proxy, as in the file"},
 	{name: "persist", kind: "bool", preset: false, doc: "also write its file, so that it is there after the next start of the server"},
+	{name: "text", kind: "string", doc: "the text to write as its file, with comments, when a file is written: TOML that says the same as config; absent: made from config"},
 	{name: "force", kind: "bool", preset: false, doc: "also when others require it"},
 	{name: "restart", kind: "bool", preset: false, doc: "restart the services whose configuration changed"},
 	{name: "tree", kind: "bool", preset: false, doc: "also what it requires and wants"},
@@ -2472,14 +2473,14 @@ var rpcMethods = []rpcMethod{
 	{name: "events.subscribe", read: true, doc: "sends an `event` notification for each change from now on", params: "services types", result: subscribeResult{}, handle: doSubscribe},
 	{name: "events.unsubscribe", read: true, doc: "ends a subscription of events.subscribe or logs.follow on this connection", params: "subscription", result: okResult{}, handle: doUnsubscribe},
 
-	{name: "service.create", doc: "adds a new service, and starts it when its status says so", params: "config persist", result: putResult{}, errors: createErrors, handle: doCreate},
-	{name: "service.add", doc: "adds a new service, and starts it when its status says so", params: "config persist", result: putResult{}, errors: createErrors, handle: doCreate},
+	{name: "service.create", doc: "adds a new service, and starts it when its status says so", params: "config persist text", result: putResult{}, errors: createErrors, handle: doCreate},
+	{name: "service.add", doc: "adds a new service, and starts it when its status says so", params: "config persist text", result: putResult{}, errors: createErrors, handle: doCreate},
 	{name: "service.delete", waits: true, doc: "stops a service, waits until it is gone and deletes its file", params: "name force", result: okResult{}, errors: deleteErrors, handle: doDelete},
 	{name: "service.remove", waits: true, doc: "stops a service, waits until it is gone and deletes its file", params: "name force", result: okResult{}, errors: deleteErrors, handle: doDelete},
-	{name: "service.register", doc: "adds a new service and writes its file", params: "config", result: putResult{}, errors: createErrors, handle: doRegister},
+	{name: "service.register", doc: "adds a new service and writes its file", params: "config text", result: putResult{}, errors: createErrors, handle: doRegister},
 	{name: "service.monitor", doc: "adds a new service without a file", params: "config", result: putResult{}, errors: createErrors, handle: doMonitor},
-	{name: "service.set", doc: "adds or replaces a service and writes its file; if it runs it is restarted", params: "config", result: putResult{}, errors: setErrors, handle: doSet},
-	{name: "service.update", doc: "replaces a service, and its file if it has one; if it runs it is restarted", params: "config", result: putResult{}, errors: "service_not_found " + setErrors, handle: doUpdate},
+	{name: "service.set", doc: "adds or replaces a service and writes its file; if it runs it is restarted", params: "config text", result: putResult{}, errors: setErrors, handle: doSet},
+	{name: "service.update", doc: "replaces a service, and its file if it has one; if it runs it is restarted", params: "config text", result: putResult{}, errors: "service_not_found " + setErrors, handle: doUpdate},
 	{name: "service.get", read: true, doc: "the configuration of a service, defaults filled in", params: "name", result: configValue(nil), errors: "service_not_found", handle: doGet},
 	{name: "service.check", read: true, doc: "what service.set would say about a configuration; changes nothing", params: "config", result: checkResult{}, handle: doCheck},
 	{name: "service.reload", doc: "reads the directories again", params: "restart", result: reloadResult{}, errors: "shutting_down", handle: doReload},
@@ -2907,14 +2908,19 @@ func (q *rpcCall) config() (*config, []problem, error) {
 		errs = []problem{{Message: "this is a proxy, not a service: use xinet.create"}}
 	}
 	if len(errs) > 0 {
-		e := rpcFail("config_error", "%s", errs[0].Message)
-		if len(errs) > 1 {
-			e.text += fmt.Sprintf(" (and %d more)", len(errs)-1)
-		}
-		e.data = map[string]any{"errors": errs}
-		return nil, warnings, e
+		return nil, warnings, configError(errs)
 	}
 	return c, warnings, nil
+}
+
+// configError refuses a configuration for what is wrong with it.
+func configError(errs []problem) *rpcError {
+	e := rpcFail("config_error", "%s", errs[0].Message)
+	if len(errs) > 1 {
+		e.text += fmt.Sprintf(" (and %d more)", len(errs)-1)
+	}
+	e.data = map[string]any{"errors": errs}
+	return e
 }
 
 // put adds or replaces a service: the file first, then the graph; when the graph refuses, the file is as it was.
@@ -2943,9 +2949,6 @@ func (q *rpcCall) put(w putWish) (any, error) {
 	if err != nil {
 		undo()
 		return nil, err
-	}
-	if old != nil && old.persist && old.path != "" && w.persist && old.path != c.path {
-		os.Remove(old.path)
 	}
 	result := putResult{OK: true, Name: c.Service.Name, Warnings: append(warnings, a.Warnings...)}
 	if c.path != "" {
@@ -2990,7 +2993,7 @@ func (q *rpcCall) precheck(c *config, w putWish) (old *config, err error) {
 // target is the file that c is to be written to, "" when there is no directory for it.
 func (q *rpcCall) target(c, old *config) string {
 	if old != nil && old.persist && old.path != "" {
-		return filepath.Join(filepath.Dir(old.path), c.Service.Name+".toml")
+		return old.path
 	}
 	if dirs := q.core().info().ConfigDirs; len(dirs) > 0 {
 		return filepath.Join(dirs[0], c.Service.Name+".toml")
@@ -3011,19 +3014,44 @@ func (q *rpcCall) save(c, old *config) (undo func(), err error) {
 	if readErr != nil && !errors.Is(readErr, os.ErrNotExist) {
 		return nil, rpcFail("service_file_error", "cannot write %s: %v", path, readErr)
 	}
-	if c.path, err = saveFile(filepath.Dir(path), c); err != nil {
+	text, err := q.fileText(c, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := saveFile(path, c, text); err != nil {
 		return nil, rpcFail("service_file_error", "cannot write %s: %v", path, err)
 	}
-	c.persist = true
+	c.path, c.persist = path, true
 	return func() {
-		err := os.Remove(c.path)
+		err := os.Remove(path)
 		if readErr == nil {
-			err = os.WriteFile(c.path, before, 0o644)
+			err = replaceFile(path, before)
 		}
 		if err != nil {
-			logf(logError, "cannot put %s back: %v", c.path, err)
+			logf(logError, "cannot put %s back: %v", path, err)
 		}
 	}, nil
+}
+
+// fileText is what the file of c is to contain: the parameter text, which must say what c says when it is read from that path, or c written anew.
+func (q *rpcCall) fileText(c *config, path string) ([]byte, error) {
+	if !q.has("text") {
+		return c.toml(), nil
+	}
+	text := q.str("text")
+	d, errs, _ := parseTOML([]byte(text), path, strings.TrimSuffix(filepath.Base(path), ".toml"))
+	switch {
+	case len(errs) > 0:
+		return nil, configError(errs)
+	case len(text) > maxFileBytes:
+		return nil, q.wrong("text", "%v", tooLarge(maxFileBytes))
+	case d.Service.Name != c.Service.Name:
+		return nil, q.wrong("text", "it describes %s, not %s; give it name = \"%s\"", d.Service.Name, c.Service.Name, c.Service.Name)
+	case !d.same(c):
+		return nil, q.wrong("text", "it does not say the same as config")
+	}
+	c.source = text
+	return []byte(text), nil
 }
 
 func doCheck(q *rpcCall) (any, error) {

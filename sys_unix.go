@@ -6,6 +6,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
@@ -185,6 +186,22 @@ func sysReaperEnd(events chan os.Signal) { signal.Stop(events) }
 
 // sysWait reaps one child that ended, any; pid 0 or less when there is none now. It never blocks.
 func sysWait() (pid int, status uint32) { return sysWaitFor(-1) }
+
+// sysKeepOwner gives a file the owner and group of the one at path, which it is to replace.
+func sysKeepOwner(f *os.File, path string) error {
+	var was, is unix.Stat_t
+	err := unix.Stat(path, &was)
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &is)
+	}
+	if err == nil && (is.Uid != was.Uid || is.Gid != was.Gid) {
+		err = f.Chown(int(was.Uid), int(was.Gid))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep its owner: %w", err)
+	}
+	return nil
+}
 
 // termState is how a terminal treats what is typed and written.
 type termState = unix.Termios

@@ -301,6 +301,8 @@ func sysKeepMask() {}
 
 func sysUnread(int) bool { return false }
 
+func sysKeepOwner(*os.File, string) error { return nil }
+
 func sysForeground(string, []string) (string, error) { return "", errNotSupported }
 
 func sysLeaders(int) []byte { return nil }

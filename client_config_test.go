@@ -1,0 +1,203 @@
+// client_config_test.go is the manual of the commands that change service files: who writes what, and what is left when it does not work.
+
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const commented = "# why it is so\n[service]\nname = \"web\" # ours\nexec = \"sleep 1000\"\n"
+
+// secretService writes a service file that only its owner may read, and gives it to another user if we may.
+func (s *server) secretService(name, text string) (path string, owner uint32) {
+	s.t.Helper()
+	s.write(name, text)
+	path, owner = filepath.Join(s.dir, "services", name+".toml"), uint32(os.Getuid())
+	if err := os.Chmod(path, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		owner = 1234
+		if err := os.Chown(path, 1234, 1234); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.ok("reload")
+	return path, owner
+}
+
+// hasFile fails the test unless a file is what it should be.
+func hasFile(t *testing.T, path, text string, mode os.FileMode, owner uint32) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data) != text {
+		t.Errorf("%s has\n%s--- want\n%s", path, data, text)
+	}
+	if info.Mode() != mode || info.Sys().(*syscall.Stat_t).Uid != owner {
+		t.Errorf("%s has mode %v of %d, want %v of %d", path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid, mode, owner)
+	}
+}
+
+// A file that is replaced keeps its mode and owner, and the comments of the text that was set; nothing lies beside it afterwards.
+func TestSetKeepsModeOwnerAndComments(t *testing.T) {
+	s := startServer(t, nil)
+	path, owner := s.secretService("web", commented)
+	text := strings.Replace(commented, "1000", "2000", 1)
+	file := filepath.Join(s.dir, "new.toml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	says(t, s.ok("set", file), "web is set, file "+path)
+	hasFile(t, path, text, 0o600, owner)
+	s.ok("call", "service.set", `{"config": {"service": {"name": "web", "exec": "sleep 3000"}}}`)
+	data, _ := os.ReadFile(path)
+	says(t, string(data), "sleep 3000")
+	hasFile(t, path, string(data), 0o600, owner)
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A service in a file of another name stays in that file.
+func TestSetKeepsTheFile(t *testing.T) {
+	s := startServer(t, map[string]string{"10-web": commented})
+	path := filepath.Join(s.dir, "services", "10-web.toml")
+	text := strings.Replace(commented, "1000", "2000", 1)
+	file := filepath.Join(s.dir, "web.toml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	says(t, s.ok("set", file), "file "+path)
+	hasFile(t, path, text, 0o644, uint32(os.Getuid()))
+	if err := os.WriteFile(file, []byte("[service]\nexec = \"sleep 1\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, code := s.zinit("set", file)
+	if code != exitRefused {
+		t.Errorf("a text that names another service there: exit code %d", code)
+	}
+	says(t, out, `describes 10-web, not web; give it name = "web"`)
+	hasFile(t, path, text, 0o644, uint32(os.Getuid()))
+}
+
+// What cannot be written leaves the file as it was, and is named.
+func TestSetThatCannotWriteLosesNothing(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Run("as nobody", func(t *testing.T) { skip(t, "root may write everywhere") })
+		return
+	}
+	s := startServer(t, map[string]string{"web": commented})
+	dir := filepath.Join(s.dir, "services")
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Chmod(dir, 0o755) }()
+	out, code := s.zinit("--json", "call", "service.set", `{"config": {"service": {"name": "web", "exec": "sleep 3000"}}}`)
+	if code != exitRefused {
+		t.Errorf("exit code %d", code)
+	}
+	says(t, out, "cannot write")
+	hasFile(t, filepath.Join(dir, "web.toml"), commented, 0o644, uint32(os.Getuid()))
+}
+
+// editsBy makes a shell command the editor, and keeps the copies that it works on in a directory of their own.
+func editsBy(t *testing.T, command string) (copies func() []string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("VISUAL", "")
+	t.Setenv("EDITOR", command)
+	return func() []string {
+		found, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+		return found
+	}
+}
+
+func TestEdit(t *testing.T) {
+	s := startServer(t, nil)
+	path, owner := s.secretService("web", commented)
+	text := strings.Replace(commented, "1000", "2000", 1)
+
+	copies := editsBy(t, "true")
+	says(t, s.ok("edit", "web"), "nothing changed")
+	copies2 := editsBy(t, "sed -i s/1000/2000/")
+	says(t, s.ok("edit", "web"), "web is set, file "+path)
+	hasFile(t, path, text, 0o600, owner)
+	if left := append(copies(), copies2()...); len(left) > 0 {
+		t.Errorf("copies are left: %v", left)
+	}
+
+	for _, c := range []struct{ editor, says string }{
+		{"sed -i s/exec/exce/", "did you mean"},
+		{"sed -i s/web/other/", "the name may not change from web to other"},
+		{"sed -i 's/# ours/\\nrequires = 1/'", "requires"},
+		{"f() { sed -i s/2000/3000/ \"$1\"; return 3; }; f", "exit status 3"},
+	} {
+		copies := editsBy(t, c.editor)
+		out, code := s.zinit("edit", "web")
+		if code != exitRefused {
+			t.Errorf("%s: exit code %d", c.editor, code)
+		}
+		left := copies()
+		if len(left) != 1 {
+			t.Fatalf("%s: the copies %v are left, want one", c.editor, left)
+		}
+		says(t, out, c.says, "your text is in "+left[0], "zinit set "+left[0])
+		hasFile(t, path, text, 0o600, owner)
+	}
+	copies = editsBy(t, "/nonexistent/editor")
+	out, code := s.zinit("edit", "web")
+	if code != exitRefused || len(copies()) > 0 {
+		t.Errorf("no editor: exit code %d, left %v", code, copies())
+	}
+	says(t, out, "EDITOR names the editor")
+}
+
+// The server may be replaced while a person edits. When it is gone the text is not.
+func TestEditWhileTheServerGoes(t *testing.T) {
+	s := startServer(t, map[string]string{"web": commented})
+	path := filepath.Join(s.dir, "services", "web.toml")
+	copies := editsBy(t, fmt.Sprintf("f() { sed -i s/1000/2000/ \"$1\"; kill %d; while kill -0 %d 2>/dev/null; do sleep 0.02; done; }; f", s.cmd.Process.Pid, s.cmd.Process.Pid))
+	out, code := s.zinit("edit", "web")
+	left := copies()
+	if code != exitNoServer || len(left) != 1 {
+		t.Fatalf("exit code %d, left %v:\n%s", code, left, out)
+	}
+	says(t, out, "no server answers", "your text is in "+left[0])
+	hasFile(t, path, commented, 0o644, uint32(os.Getuid()))
+	s.run()
+	says(t, s.ok("set", left[0]), "web is set")
+	hasFile(t, path, strings.Replace(commented, "1000", "2000", 1), 0o644, uint32(os.Getuid()))
+}
+
+// The client writes nothing: a server that says yes and writes nothing leaves the file as it was.
+func TestOnlyTheServerWritesFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.toml")
+	if err := os.WriteFile(path, []byte(commented), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := fakeServe(t, map[string]string{
+		"service.status_full": strings.Replace(webFull, "/etc/zinit/services/web.toml", path, 1),
+		"service.set":         `{"ok":true,"name":"web","path":"` + path + `","warnings":[]}`,
+	})
+	editsBy(t, "sed -i s/1000/2000/")
+	s.via(t, "edit", "web").exits(t, exitDone)
+	hasFile(t, path, commented, 0o600, uint32(os.Getuid()))
+	if sent := strings.Join(s.requests(), "\n"); !strings.Contains(sent, `"text":"# why it is so\n`) {
+		t.Errorf("the comments were not sent: %s", sent)
+	}
+}
