@@ -2835,9 +2835,30 @@ func (c *cli) wordsOf(kind, cur string) (words []string) {
 
 // interrupter ends the command that runs in a REPL when Ctrl-C comes: it closes its connection. nil stands for no REPL.
 type interrupter struct {
-	mu   sync.Mutex
-	conn io.Closer // of the running command; nil: none that may be closed
-	hit  bool
+	mu     sync.Mutex
+	conn   io.Closer // of the running command; nil: none that may be closed
+	hit    bool
+	screen bool // the command has the whole screen, and obeys the signals of the terminal itself
+}
+
+// ownScreen says that the running command has the whole screen, until done is called.
+func (i *interrupter) ownScreen() (done func()) {
+	if i == nil {
+		return func() {}
+	}
+	set := func(on bool) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.screen = on
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+func (i *interrupter) hasScreen() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.screen
 }
 
 // hold names the connection of the running command; nil: Ctrl-C belongs to another program for now.
@@ -2873,15 +2894,16 @@ func (i *interrupter) interrupted() bool {
 // repl is a conversation with a person, or a script: one command per line.
 type repl struct {
 	terminal
-	socket string
-	rich   bool // the terminal can move its cursor: lines are edited here, not by the system
-	asks   bool // a person types
-	ed     editor
-	kb     keyboard
-	file   string // of the history; "": none
-	mu     sync.Mutex
-	stop   *interrupter // of the running command; nil: none runs
-	code   int          // of the last command
+	socket  string
+	rich    bool // the terminal can move its cursor: lines are edited here, not by the system
+	asks    bool // a person types
+	ed      editor
+	kb      keyboard
+	file    string       // of the history; "": none
+	mu      sync.Mutex   // holds what follows, and the line while it is edited
+	editing bool         // the terminal is ours, and shows the line
+	stop    *interrupter // of the running command; nil: none runs
+	code    int          // of the last command
 }
 
 const replPrompt = "zinit> "
@@ -2907,6 +2929,16 @@ func replMain(socket string) int {
 			r.interrupt()
 		}
 	})
+	if r.rich {
+		signals := make(chan os.Signal, 4)
+		terminalSignals(signals)
+		defer signal.Stop(signals)
+		background("repl: terminal", func() {
+			for sig := range signals {
+				r.signalled(sig)
+			}
+		})
+	}
 	if r.asks {
 		r.openHistory()
 		keys := ""
@@ -2983,33 +3015,74 @@ func (r *repl) readLine() (string, bool) {
 		}
 		return readPlain(os.Stdin)
 	}
-	defer r.giveBack()
-	for r.ed.begin(); ; {
-		cols, _, _ := terminalSize(1)
-		if len(r.kb.pending) == 0 {
-			_ = r.write(r.ed.draw(replPrompt, cols))
-		}
+	defer r.edits(false)
+	r.ed.begin()
+	for r.edits(true); ; {
 		k, _ := r.kb.next(-1)
-		switch r.ed.key(k) {
-		case editDone:
-			_ = r.write(r.ed.draw(replPrompt, cols) + "\r\n")
-			line := strings.TrimRight(string(r.ed.text), " ")
-			if r.ed.remember(line) {
-				r.keep(line)
-			}
-			return line, true
-		case editDrop:
-			_ = r.write(r.ed.draw(replPrompt, cols-2) + "^C\r\n")
-			r.ed.begin()
-		case editQuit:
-			_ = r.write("\r\n")
-			return "", false
-		case editWipe:
-			_ = r.write(wipeScreen)
-		case editHelp:
-			r.complete(cols)
+		if line, more, done := r.key(k); done {
+			return line, more
 		}
 	}
+}
+
+// edits begins or ends the editing of a line, with the terminal as it is then needed.
+func (r *repl) edits(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.editing = on; on {
+		r.draw()
+	} else {
+		r.giveBack()
+	}
+}
+
+func (r *repl) draw() {
+	cols, _, _ := terminalSize(1)
+	_ = r.write(r.ed.draw(replPrompt, cols))
+}
+
+// signalled obeys a signal of the terminal: a new size, or job control.
+func (r *repl) signalled(sig os.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil && r.stop.hasScreen() {
+		return
+	}
+	if r.jobControl(sig); r.editing {
+		r.draw()
+	}
+}
+
+// key obeys a key; done is true when the line is complete, or (more is false) the input at its end.
+func (r *repl) key(k key) (line string, more, done bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cols, _, _ := terminalSize(1)
+	switch r.ed.key(k) {
+	case editDone:
+		_ = r.write(r.ed.draw(replPrompt, cols) + "\r\n")
+		line = strings.TrimRight(string(r.ed.text), " ")
+		if r.ed.remember(line) {
+			r.keep(line)
+		}
+		return line, true, true
+	case editDrop:
+		_ = r.write(r.ed.draw(replPrompt, cols-2) + "^C\r\n")
+		r.ed.begin()
+	case editQuit:
+		_ = r.write("\r\n")
+		return "", false, true
+	case editWipe:
+		_ = r.write(wipeScreen)
+	case editStop:
+		suspend() // signalled hears of it
+	case editHelp:
+		r.complete(cols)
+	}
+	if len(r.kb.pending) == 0 {
+		r.draw()
+	}
+	return "", true, false
 }
 
 // readPlain reads a line byte by byte, so that nothing is taken from a command that reads the same input.

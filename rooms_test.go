@@ -22,8 +22,8 @@ import (
 var rooms = map[string]string{
 	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
 	"tui":  "main client rpc config(parseSignal visible) logs(logLine) sys",
-	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe eraseLine wipeScreen) " +
-		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize)",
+	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
+		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
 	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 

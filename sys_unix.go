@@ -216,11 +216,36 @@ func waitReadable(fd, ms int) bool {
 	}
 }
 
-// terminalSignals tells of a new size, and of a continuation by job control.
-func terminalSignals(ch chan os.Signal) { signal.Notify(ch, unix.SIGWINCH, unix.SIGCONT) }
+// terminalSignals tells of a new size, and of job control: isStop asks us to stop. From then on nothing else does so on our behalf: the
+// runtime keeps its handler of SIGTSTP for as long as the program runs.
+func terminalSignals(ch chan os.Signal) {
+	signal.Notify(ch, unix.SIGWINCH, unix.SIGCONT, unix.SIGTSTP)
+}
 
-// suspend stops our process group as Ctrl-Z does, until somebody continues it. The system does not where nobody could.
+func isStop(sig os.Signal) bool { return sig == unix.SIGTSTP }
+
+// suspend asks our process group to stop, as a terminal does for Ctrl-Z.
 func suspend() { _ = unix.Kill(0, unix.SIGTSTP) }
+
+// stopUntilContinued stops this process, unless its process group is orphaned: like the system we then ignore SIGTSTP, as nobody could
+// continue us. A parent of our own group counts as one that has a shell above it, unless it leads the session.
+func stopUntilContinued() {
+	session, _ := unix.Getsid(0)
+	parent := os.Getppid()
+	theirs, err := unix.Getsid(parent)
+	if parent <= 0 || err != nil || theirs != session {
+		return
+	}
+	if group, err := unix.Getpgid(parent); err != nil || group == unix.Getpgrp() && parent == session {
+		return
+	}
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	defer signal.Stop(continued)
+	if unix.Kill(os.Getpid(), unix.SIGSTOP) == nil {
+		<-continued
+	}
+}
 
 // sysForeground runs a program on our terminal until it ends, and says how it failed, if so.
 func sysForeground(path string, argv []string) (failure string, err error) {

@@ -164,7 +164,11 @@ func waitReadable(int, int) bool { return true }
 
 func terminalSignals(chan os.Signal) {}
 
+func isStop(os.Signal) bool { return false }
+
 func suspend() {}
+
+func stopUntilContinued() {}
 
 // --- keeper ---
 

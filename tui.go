@@ -220,6 +220,7 @@ const (
 	editQuit                // Ctrl-D on an empty line, or hang-up
 	editHelp                // Tab
 	editWipe                // Ctrl-L
+	editStop                // Ctrl-Z
 )
 
 // begin starts a new line.
@@ -258,6 +259,8 @@ func (e *editor) key(k key) editAct {
 		return editHelp
 	case ctrl('l'):
 		return editWipe
+	case ctrl('z'):
+		return editStop
 	case ctrl('d'):
 		if len(e.text) == 0 {
 			return editQuit
@@ -1624,6 +1627,24 @@ func (t *terminal) giveBack() {
 	t.before, t.full = nil, false
 }
 
+// jobControl obeys a signal of terminalSignals: it stops with the terminal given back, and makes the keyboard ours again when somebody has
+// continued us, since the shell may have changed it.
+func (t *terminal) jobControl(sig os.Signal) {
+	t.mu.Lock()
+	full, taken := t.full, t.before != nil
+	t.mu.Unlock()
+	if isStop(sig) {
+		t.giveBack()
+		stopUntilContinued()
+	}
+	if !taken {
+		return
+	}
+	if t.take(full) == nil {
+		_, _ = terminalRaw(0)
+	}
+}
+
 // write shows something, in one call so that nothing is seen half.
 func (t *terminal) write(s string) error {
 	t.mu.Lock()
@@ -1706,6 +1727,7 @@ func cmdTUI(c *cli) int {
 		return exitUsage
 	}
 	c.server.conn.Close()
+	defer c.stop.ownScreen()()
 	t := &tui{model: newTUIModel(cols, rows), socket: c.socket, updates: make(chan func(*tuiModel), 256),
 		wake: make(chan struct{}, 1), ended: make(chan struct{}), keysEnded: make(chan struct{}), signals: make(chan os.Signal, 4)}
 	t.model.color, t.model.where = c.color, c.server.path
@@ -1777,7 +1799,8 @@ func (t *tui) loop() error {
 			for range len(t.updates) {
 				(<-t.updates)(t.model)
 			}
-		case <-t.signals:
+		case sig := <-t.signals:
+			t.jobControl(sig)
 			t.resized()
 			last = time.Time{}
 		case <-due.C:
@@ -1812,18 +1835,6 @@ func (t *tui) resized() {
 	t.shown = nil
 }
 
-// suspend gives the terminal back and stops until somebody continues us, and takes it again; at once where nobody could.
-func (t *tui) suspend() {
-	t.giveBack()
-	suspend()
-	select { // the stop comes while this waits, and with the continuation the time is over
-	case <-t.signals:
-	case <-time.After(tuiPace):
-	}
-	_ = t.take(true)
-	t.resized()
-}
-
 // obey does what the model asks for.
 func (t *tui) obey(act *tuiAct) {
 	switch {
@@ -1831,7 +1842,7 @@ func (t *tui) obey(act *tuiAct) {
 	case act.kind == "redraw":
 		t.shown = nil
 	case act.kind == "suspend":
-		t.suspend()
+		suspend() // loop hears of it
 	case act.kind == "call":
 		t.call(*act)
 	}

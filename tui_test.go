@@ -541,6 +541,75 @@ func TestFullScreenStopsAndContinues(t *testing.T) {
 	p.leaves(exitDone)
 }
 
+// A SIGTSTP from elsewhere is obeyed as Ctrl-Z is: the terminal is as it was while the process is stopped, and shows everything again when
+// it is continued. The line editor does the same, and so does what runs within it.
+func TestStopFromOutside(t *testing.T) {
+	s := tuiServer(t)
+	for _, c := range []struct{ command, typed, shows, after, leave string }{
+		{"tui", "", "> db", "> db", "q"},
+		{"repl", "half a li", "zinit> half a li", "zinit> half a li", "\x15exit\r"},
+		{"repl", "tui\r", "> db", "> db", "q"},
+		{"repl", "monitor\r", "zinit> monitor", "", "\x03exit\r"},
+	} {
+		p := openTTY(t, 80, 24, nil, "/bin/sh", "-mc", `"$@"; echo shell; read line; fg; echo end`, "sh", zinitBinary(t), "--socket", s.path, c.command)
+		if c.command == "repl" {
+			p.shows("zinit>")
+		}
+		p.keys(c.typed)
+		p.shows(c.shows)
+		pid := p.onlyChild()
+		if c.after == "" {
+			eventually(t, "the command runs", func() bool { return *p.modes() == *p.before })
+		}
+		if err := syscall.Kill(pid, syscall.SIGTSTP); err != nil {
+			t.Fatal(err)
+		}
+		p.shows("shell")
+		if *p.modes() != *p.before {
+			t.Errorf("%s: stopped, and the keyboard is not given back", c.command)
+		}
+		if c.shows == "> db" {
+			p.shows("!> db")
+		}
+		p.keys("\n")
+		eventually(t, "it is continued", func() bool { st, err := readStat(pid); return err == nil && st.State != 'T' })
+		if p.shows(c.after); c.after != "" {
+			eventually(t, "the keyboard is taken again", func() bool { return *p.modes() != *p.before })
+		}
+		if c.after == "zinit> half a li" {
+			p.keys("st")
+			p.shows("half a list")
+		}
+		p.keys(c.leave)
+		if c.typed == "tui\r" {
+			p.shows("\nzinit>\n")
+			p.keys("exit\r")
+		}
+		p.shows("end")
+		p.leaves(exitDone)
+	}
+}
+
+// modes is how the terminal treats what is typed, at this moment.
+func (p *tty) modes() *unix.Termios {
+	modes, err := unix.IoctlGetTermios(int(p.slave.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return modes
+}
+
+// onlyChild is the process that the shell has started.
+func (p *tty) onlyChild() int {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.cmd.Process.Pid, p.cmd.Process.Pid))
+	pid, bad := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || bad != nil {
+		p.t.Fatalf("the child of the shell: %q, %v", text, err)
+	}
+	return pid
+}
+
 func TestFullScreenSurvivesTheServer(t *testing.T) {
 	s := startServer(t, map[string]string{"web": "[service]\nexec = \"echo hello; sleep 100\"\n"})
 	p := openTTY(t, 80, 24, nil, zinitBinary(t), "--socket", s.socket, "tui")
