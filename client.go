@@ -249,8 +249,28 @@ func (p params) about(name string) params {
 	return all
 }
 
+// again says whether a call may be made once more, and connects for it: the connection broke before an answer, as it does when the server
+// is replaced, and the method only reads. Changing calls are never repeated. The full screen, which runs no command, has its own way.
+func (c *cli) again(method string, err error) bool {
+	how, _ := lostBy(err)
+	if how != lostClosed && how != lostUnsent || c.cmd == nil || c.stop.interrupted() || !readsOnly(method) {
+		return false
+	}
+	c.server.conn.Close()
+	_, err = c.dial()
+	return err == nil
+}
+
 // call makes one call that needs no waiting and decodes its result into `into` unless that is nil.
 func (c *cli) call(method string, p params, into any) (rawJSON, error) {
+	raw, err := c.callOnce(method, p, into)
+	if c.again(method, err) {
+		raw, err = c.callOnce(method, p, into)
+	}
+	return raw, err
+}
+
+func (c *cli) callOnce(method string, p params, into any) (rawJSON, error) {
 	limit := answerLimit
 	if c.timeout > 0 {
 		limit = c.timeout
@@ -779,6 +799,14 @@ type request struct {
 
 // gather makes the same call for all names at once and waits for every answer. Meanwhile a terminal shows who is still to go and why.
 func (c *cli) gather(names []string, method string, extra params) ([]*request, error) {
+	all, err := c.gatherOnce(names, method, extra)
+	if c.again(method, err) {
+		all, err = c.gatherOnce(names, method, extra)
+	}
+	return all, err
+}
+
+func (c *cli) gatherOnce(names []string, method string, extra params) ([]*request, error) {
 	all := make([]*request, 0, len(names))
 	if len(names) == 0 {
 		return all, nil

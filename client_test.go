@@ -26,6 +26,8 @@ type fakeServer struct {
 	mu   sync.Mutex
 	sent []string // "method params" of every request
 	conn net.Conn // of the newest client
+
+	breaks int // so many requests are answered by the end of the connection
 }
 
 // fakeServe answers each method with what `answers` has for it: a result, an error ("!{...}"), nothing ("", the call waits),
@@ -67,7 +69,12 @@ func (s *fakeServer) talk(conn net.Conn, answers map[string]string) {
 		call := strings.TrimSpace(req.Method + " " + string(req.Params))
 		s.mu.Lock()
 		s.sent = append(s.sent, call)
+		s.breaks--
+		broken := s.breaks >= 0
 		s.mu.Unlock()
+		if broken {
+			return
+		}
 		answer, known := answers[call]
 		if !known {
 			answer, known = answers[req.Method]
@@ -266,6 +273,30 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("zinit %s exits %d, want %d\n%s%s", row.line, got.code, row.code, got.out, got.err)
 		}
 	}
+}
+
+// A connection that breaks before the answer, as when the server is replaced, costs a reader nothing. What changes something is never asked twice.
+func TestOnlyReadersAskAgain(t *testing.T) {
+	for _, c := range []struct {
+		words, method string
+		times, code   int
+	}{
+		{"list", "service.list_full", 2, exitDone}, {"status web", "service.status_full", 2, exitDone}, {"wait web", "service.wait", 2, exitDone},
+		{"why web", "service.why", 2, exitDone}, {"start web", "service.start", 1, exitNoServer}, {"start --wait web", "service.start", 1, exitNoServer},
+		{"delete web", "service.delete", 1, exitNoServer}, {"kill web", "service.kill", 1, exitNoServer}, {"reload", "service.reload", 1, exitNoServer},
+	} {
+		s := fakeServe(t, map[string]string{"service.list_full": listFull, "service.status_full": webFull, "service.why": `{"text":"so"}`,
+			"service.wait": `{"state":"running"}`, "service.start": `{"ok":true,"state":"running"}`, "service.delete": `{"ok":true}`,
+			"service.kill": `{"ok":true}`, "service.reload": `{}`})
+		s.breaks = 1
+		s.via(t, strings.Fields(c.words)...).exits(t, c.code)
+		if got := strings.Count(strings.Join(s.requests(), "\n"), c.method); got != c.times {
+			t.Errorf("%s: asked %d times, want %d", c.words, got, c.times)
+		}
+	}
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
+	s.breaks = 2
+	s.via(t, "list").exits(t, exitNoServer)
 }
 
 // Silence is no answer: only a connection that the server ends says that it goes down.

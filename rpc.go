@@ -2533,6 +2533,11 @@ const (
 	xinetErrors  = "xinet_error not_supported"
 )
 
+// readsOnly says whether a method changes nothing, so that a client may ask again when its connection broke.
+func readsOnly(method string) bool {
+	return slices.ContainsFunc(rpcMethods, func(m rpcMethod) bool { return m.name == method && m.read })
+}
+
 // resolve finds what params names.
 func (m *rpcMethod) resolve() {
 	for key := range strings.FieldsSeq(m.params) {
