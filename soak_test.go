@@ -293,6 +293,7 @@ func (s *soak) replace(signal bool, how string) {
 	defer s.era.Add(1)
 	s.replaced.Add(1)
 	what := how + " of the server"
+	s.t.Logf("after %v: %s", time.Since(s.began).Round(time.Millisecond), what)
 	switch {
 	case how == "kill" && s.box != nil:
 		_ = syscall.Kill(s.serverPID(), syscall.SIGKILL)
