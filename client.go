@@ -117,7 +117,7 @@ func (c *cli) connect() int {
 		hint("is it running there? `zinit server --socket %s` starts one", named)
 		return exitNoServer
 	}
-	hint("`zinit server` starts one; --socket PATH or ZINIT_SOCKET names another socket")
+	hint("`zinit server` starts one; --socket PATH or ZINIT_SOCKET names another")
 	return exitNoServer
 }
 
@@ -387,6 +387,7 @@ func (c *cli) names(words []string) ([]string, int) {
 		}
 		if len(names) == before {
 			errorf("no service matches `%s`", w)
+			hint("zinit list shows what there is")
 			return nil, exitNoService
 		}
 	}
@@ -571,6 +572,9 @@ func (c *cli) printTable(rows [][]cell) {
 				f.style = styleBold
 			}
 			text := cut(f.text, max(0, left-columns(before)))
+			if f.right && text != f.text {
+				break // a part of a number says something else
+			}
 			line += cut(before, left) + c.paint(f.style, text)
 			left -= columns(before) + columns(f.text)
 			line += cut(after, max(0, min(left, len(after))))
@@ -1022,7 +1026,10 @@ func cmdStatus(c *cli) int {
 	return simple(c, "service.list_full", nil, func(all []serviceStatusFull) int {
 		c.printServices(all)
 		if len(all) > 0 {
-			fmt.Fprintln(c.out, c.fit("\n"+tally(all)))
+			fmt.Fprintln(c.out)
+			for _, part := range c.foldTo(tally(all), 0) {
+				fmt.Fprintln(c.out, part)
+			}
 		}
 		return exitDone
 	})
@@ -1266,7 +1273,9 @@ func cmdHealth(c *cli) int {
 			if d := detail(s); d != "" {
 				text += " (" + d + ")"
 			}
-			fmt.Fprintln(c.out, c.paint(styleRed, c.fit(visible(text))))
+			for _, part := range c.foldTo(text, 0) {
+				fmt.Fprintln(c.out, c.paint(styleRed, part))
+			}
 		}
 	}
 	if c.json {

@@ -191,6 +191,20 @@ func TestNarrowTerminalCutsEveryColumn(t *testing.T) {
 	}
 }
 
+// A number that would be cut is left out: a part of it says something else.
+func TestNarrowTerminalCutsNoNumber(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.list_full": listFull})
+	for width := 10; width < 60; width++ {
+		out := zinit(t, width, "--socket", s.path, "list").exits(t, exitDone).out
+		web := out[strings.Index(out, "\nweb")+1:]
+		for _, word := range strings.Fields(web)[1:] {
+			if !strings.Contains("running 123 3m 12s 1.5M", word) && !strings.HasSuffix(word, "…") || strings.ContainsAny(word, "0123456789") && strings.HasSuffix(word, "…") {
+				t.Errorf("%d columns: %q", width, web)
+			}
+		}
+	}
+}
+
 func TestStatusOfOne(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.status_full": webFull})
 	expect(t, "status", s.via(t, "status", "web").exits(t, exitDone).out, `

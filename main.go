@@ -36,12 +36,23 @@ var stderr io.Writer = os.Stderr
 
 // errorf tells a person in one line what could not be done. Control characters in it are made visible.
 func errorf(format string, args ...any) {
-	fmt.Fprintln(stderr, "zinit: "+visible(fmt.Sprintf(format, args...)))
+	tell("zinit: " + fmt.Sprintf(format, args...))
 }
 
 // hint tells a person in one line what to try next.
 func hint(format string, args ...any) {
-	fmt.Fprintln(stderr, "hint: "+visible(fmt.Sprintf(format, args...)))
+	tell("hint: " + fmt.Sprintf(format, args...))
+}
+
+// tell writes a line to stderr, at a terminal broken between words.
+func tell(text string) {
+	lines := []string{visible(text)}
+	if cols, _, ok := terminalSize(2); ok && cols > 0 && stderr == io.Writer(os.Stderr) {
+		lines = fold(text, cols)
+	}
+	for _, line := range lines {
+		fmt.Fprintln(stderr, line)
+	}
 }
 
 // newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers. The same reason stands behind every go:noinline:

@@ -826,6 +826,17 @@ func TestLineEditing(t *testing.T) {
 	}
 }
 
+// Errors at a terminal are broken between words; elsewhere they are one line.
+func TestErrorsAreBrokenBetweenWords(t *testing.T) {
+	for cols, want := range map[int]string{40: "zinit: bad --since `x`: such as 10m,\n14:30, 2026-01-31 or \"2026-01-31 14:30\"\nhint: usage: zinit logs [NAME...]\n[FLAG...]\n",
+		80: "zinit: bad --since `x`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"\nhint: usage: zinit logs [NAME...] [FLAG...]\n"} {
+		s := fakeServe(t, nil)
+		p := openTTY(t, cols, 24, nil, zinitBinary(t), "--socket", s.path, "logs", "--since", "x")
+		p.is(want)
+		p.leaves(exitUsage)
+	}
+}
+
 func TestREPL(t *testing.T) {
 	s := tuiServer(t)
 	home := t.TempDir()
