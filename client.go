@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,30 +43,12 @@ type serverConn struct {
 
 // frame is one line from the server: an answer (ID) or a notification (Method).
 type frame struct {
-	ID     rawJSON    `json:"id"`
-	Method string     `json:"method"`
-	Params rawJSON    `json:"params"`
-	Result rawJSON    `json:"result"`
-	Error  *callError `json:"error"`
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
+	Result json.RawMessage `json:"result"`
+	Error  *rpcError       `json:"error"`
 }
-
-// callError is what the server answers when it will not.
-type callError struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-	Data    struct {
-		Kind   string    `json:"kind"`
-		Errors []problem `json:"errors"`
-	} `json:"data"`
-}
-
-func (e *callError) Error() string { return e.Message }
-
-// The codes that the client treats in a way of their own.
-const (
-	codeMethodNotFound  = -32601
-	codeServiceNotFound = -32000
-)
 
 // lostError says that there is no talking to the server any more.
 type lostError struct {
@@ -262,7 +245,7 @@ func (c *cli) again(method string, err error) bool {
 }
 
 // call makes one call that needs no waiting and decodes its result into `into` unless that is nil.
-func (c *cli) call(method string, p params, into any) (rawJSON, error) {
+func (c *cli) call(method string, p params, into any) (json.RawMessage, error) {
 	raw, err := c.callOnce(method, p, into)
 	if c.again(method, err) {
 		raw, err = c.callOnce(method, p, into)
@@ -270,7 +253,7 @@ func (c *cli) call(method string, p params, into any) (rawJSON, error) {
 	return raw, err
 }
 
-func (c *cli) callOnce(method string, p params, into any) (rawJSON, error) {
+func (c *cli) callOnce(method string, p params, into any) (json.RawMessage, error) {
 	limit := answerLimit
 	if c.timeout > 0 {
 		limit = c.timeout
@@ -305,7 +288,7 @@ func (c *cli) callOnce(method string, p params, into any) (rawJSON, error) {
 
 // fail tells what went wrong and gives the exit code for it. name is the service it is about, or "".
 func (c *cli) fail(name string, err error) int {
-	var refused *callError
+	var refused *rpcError
 	if c.stop.interrupted() {
 		return exitInterrupted
 	}
@@ -328,11 +311,11 @@ func (c *cli) fail(name string, err error) int {
 		}
 		fmt.Fprintln(stderr, "  "+visible(p.String()))
 	}
-	switch refused.Code {
-	case codeServiceNotFound:
-		c.hintName(name, refused.Message)
+	switch refused.Data.Kind {
+	case kindServiceNotFound:
+		c.hintName(name, &refused.Data)
 		return exitNoService
-	case codeMethodNotFound:
+	case kindMethodNotFound:
 		if c.cmd.name == "call" {
 			break
 		}
@@ -342,9 +325,9 @@ func (c *cli) fail(name string, err error) int {
 }
 
 // hintName proposes the service whose name is nearest, unless the server has done so in what it said.
-func (c *cli) hintName(name, said string) {
+func (c *cli) hintName(name string, said *errorData) {
 	var names []string
-	if strings.Contains(said, "did you mean") || strings.Contains(said, "not loaded") {
+	if len(said.Names) > 0 || said.NotLoaded != "" {
 		return
 	}
 	if _, err := c.call("service.list", nil, &names); err != nil || len(names) == 0 {
@@ -400,7 +383,7 @@ func (c *cli) unknown(names, all []string) string {
 	for _, n := range names {
 		if !slices.Contains(all, n) && n != "syslog" {
 			errorf("no service `%s`", n)
-			c.hintName(n, "")
+			c.hintName(n, &errorData{})
 			return n
 		}
 	}
@@ -420,7 +403,7 @@ func (c *cli) unknownNow(names []string) string {
 func one(words []string) bool { return len(words) == 1 && !strings.ContainsAny(words[0], "*?[") }
 
 // printJSON prints results unchanged: one alone, or a list of all.
-func (c *cli) printJSON(alone bool, results []rawJSON) {
+func (c *cli) printJSON(alone bool, results []json.RawMessage) {
 	if alone && len(results) == 1 {
 		fmt.Fprintf(c.out, "%s\n", results[0])
 		return
@@ -433,12 +416,12 @@ func (c *cli) printJSON(alone bool, results []rawJSON) {
 }
 
 // each makes the same call for every name, prints the results as JSON or by show, and returns the first bad exit code, also of show.
-func (c *cli) each(words []string, method string, extra params, show func(name string, result rawJSON) int) int {
+func (c *cli) each(words []string, method string, extra params, show func(name string, result json.RawMessage) int) int {
 	names, code := c.names(words)
 	if code != exitDone {
 		return code
 	}
-	var results []rawJSON
+	var results []json.RawMessage
 	for _, name := range names {
 		r, err := c.call(method, extra.about(name), nil)
 		if err != nil {
@@ -460,9 +443,9 @@ func (c *cli) each(words []string, method string, extra params, show func(name s
 }
 
 // blocks is each for results of several lines: an empty line stands between them.
-func (c *cli) blocks(words []string, method string, show func(name string, result rawJSON) int) int {
+func (c *cli) blocks(words []string, method string, show func(name string, result json.RawMessage) int) int {
 	first := true
-	return c.each(words, method, nil, func(name string, r rawJSON) int {
+	return c.each(words, method, nil, func(name string, r json.RawMessage) int {
 		if !first {
 			fmt.Fprintln(c.out)
 		}
@@ -486,7 +469,7 @@ func simple[T any](c *cli, method string, p params, show func(T) int) int {
 }
 
 // shown prints the result of a call: unchanged with --json, else by show.
-func shown[T any](c *cli, raw rawJSON, err error, show func(T) int) int {
+func shown[T any](c *cli, raw json.RawMessage, err error, show func(T) int) int {
 	var result T
 	if err == nil {
 		err = decodeJSON(raw, &result)
@@ -495,7 +478,7 @@ func shown[T any](c *cli, raw rawJSON, err error, show func(T) int) int {
 		return c.fail("", err)
 	}
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
 	return show(result)
@@ -796,7 +779,7 @@ func (c *cli) waitFrames(deadline time.Time, take func(*frame) (done bool), tick
 // request is one of several calls that wait at the same time.
 type request struct {
 	name   string
-	result rawJSON
+	result json.RawMessage
 	err    error
 	done   bool
 }
@@ -888,7 +871,7 @@ func (c *cli) sketchPending(all []*request, about map[string]string, open int, e
 }
 
 // progressText is what a waiting person wants to know from a status: "starting", "waits for db".
-func progressText(status rawJSON) string {
+func progressText(status json.RawMessage) string {
 	var s serviceStatusFull
 	if decodeJSON(status, &s) != nil {
 		return ""
@@ -903,7 +886,7 @@ func progressText(status rawJSON) string {
 }
 
 // patient makes a call that takes as long as services take to stop or start. Only --timeout ends it, without an end to what was asked.
-func (c *cli) patient(method string, p any) (rawJSON, error) {
+func (c *cli) patient(method string, p any) (json.RawMessage, error) {
 	c.interruptible()
 	id, err := c.server.send(method, p)
 	if err != nil {
@@ -1014,7 +997,7 @@ func (c *cli) printServices(all []serviceStatusFull) {
 
 func cmdStatus(c *cli) int {
 	if len(c.args) > 0 {
-		return c.blocks(c.args, "service.status_full", func(_ string, r rawJSON) int {
+		return c.blocks(c.args, "service.status_full", func(_ string, r json.RawMessage) int {
 			var s serviceStatusFull
 			if err := decodeJSON(r, &s); err != nil {
 				return c.fail("", err)
@@ -1154,7 +1137,7 @@ func cmdStats(c *cli) int {
 			MemoryBytes int64   `json:"memory_bytes"`
 		} `json:"children"`
 	}
-	return c.blocks(c.args, "service.stats", func(name string, r rawJSON) int {
+	return c.blocks(c.args, "service.stats", func(name string, r json.RawMessage) int {
 		var s stats
 		if err := decodeJSON(r, &s); err != nil {
 			return c.fail("", err)
@@ -1209,7 +1192,7 @@ func (c *cli) textOf(method string, p params) int {
 		return c.fail(name, err)
 	}
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
 	if result.Text == "" {
@@ -1221,7 +1204,7 @@ func (c *cli) textOf(method string, p params) int {
 }
 
 func cmdWhy(c *cli) int {
-	return c.blocks(c.args, "service.why", func(name string, r rawJSON) int {
+	return c.blocks(c.args, "service.why", func(name string, r json.RawMessage) int {
 		var a struct{ Text string }
 		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
@@ -1349,7 +1332,7 @@ func (c *cli) filterLogs(names []string, p params, limit int) int {
 			return c.fail(firstSet(names...), err)
 		}
 		if c.json {
-			c.printJSON(true, []rawJSON{raw})
+			c.printJSON(true, []json.RawMessage{raw})
 			return exitDone
 		}
 		c.printLogs(lines, len(names) == 0)
@@ -1449,7 +1432,7 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 	for _, n := range names {
 		width = max(width, columns(n))
 	}
-	return c.subscribe("logs.follow", p, func(raw rawJSON) {
+	return c.subscribe("logs.follow", p, func(raw json.RawMessage) {
 		l, err := decodeLog(raw)
 		if err != nil || l.TimeMS < since || !strings.Contains(l.Text, c.flag("grep")) {
 			return
@@ -1466,13 +1449,7 @@ func (c *cli) followLogs(names []string, since int64, lines int) int {
 	})
 }
 
-// followedLine is what a `log` notification has: a line, and how many were lost before it.
-type followedLine struct {
-	logLine
-	Lost int64 `json:"lost,omitempty"`
-}
-
-func decodeLog(raw rawJSON) (l followedLine, err error) {
+func decodeLog(raw json.RawMessage) (l followedLine, err error) {
 	err = decodeJSON(raw, &l)
 	return l, err
 }
@@ -1501,7 +1478,7 @@ func (c *cli) listen(method string, p params, take func(*frame) bool) error {
 }
 
 // subscribe is listen for a person: it shows each notification at once, until Ctrl-C or the end of the server.
-func (c *cli) subscribe(method string, p params, show func(rawJSON)) int {
+func (c *cli) subscribe(method string, p params, show func(json.RawMessage)) int {
 	c.interruptible()
 	err := c.listen(method, p, func(f *frame) bool {
 		show(f.Params)
@@ -1526,7 +1503,7 @@ func cmdMonitor(c *cli) int {
 	if len(names) > 0 {
 		c.unknownNow(names) // it may come
 	}
-	return c.subscribe("events.subscribe", p, func(raw rawJSON) {
+	return c.subscribe("events.subscribe", p, func(raw json.RawMessage) {
 		if c.json {
 			fmt.Fprintf(c.out, "%s\n", raw)
 			return
@@ -1571,7 +1548,7 @@ func cmdRestart(c *cli) int {
 // act starts, stops or restarts services. With --wait the states in `good` are the aim; none: every state is.
 func (c *cli) act(method string, p params, good []string) int {
 	if !c.has("wait") {
-		return c.each(c.args, method, p, func(name string, r rawJSON) int {
+		return c.each(c.args, method, p, func(name string, r json.RawMessage) int {
 			var answer struct{ State string }
 			_ = decodeJSON(r, &answer)
 			fmt.Fprintln(c.out, visible(name)+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
@@ -1598,7 +1575,7 @@ func (c *cli) await(method string, p params, good []string) int {
 	if err != nil {
 		return c.fail("", err)
 	}
-	var results []rawJSON
+	var results []json.RawMessage
 	for _, r := range all {
 		if r.err != nil {
 			code = worse(code, c.fail(r.name, r.err))
@@ -1670,11 +1647,10 @@ func (c *cli) disappointed(name, state string, blockedBy []string) int {
 	}
 	errorf("%s", text)
 	if state == "blocked" { // only a person can help
-		var why struct{ Text string }
+		var why whyResult
 		_, _ = c.call("service.why", params{"name": name}, &why)
-		_, todo, _ := strings.Cut(why.Text, "what to do:\n")
-		for line := range strings.Lines(todo) {
-			hint("%s", strings.TrimSpace(line))
+		for _, todo := range why.Todo {
+			hint("%s", todo)
 		}
 	}
 	hint("zinit why %s", name)
@@ -1690,7 +1666,7 @@ func cmdWait(c *cli) int {
 }
 
 func cmdIsRunning(c *cli) int {
-	return c.each(c.args, "service.is_running", nil, func(name string, r rawJSON) int {
+	return c.each(c.args, "service.is_running", nil, func(name string, r json.RawMessage) int {
 		if string(r) == "true" {
 			fmt.Fprintln(c.out, name+" is running")
 			return exitDone
@@ -1707,7 +1683,7 @@ func cmdKill(c *cli) int {
 		sig = strings.TrimPrefix(c.args[1], "-")
 		p["signal"] = sig
 	}
-	return c.each(c.args[:1], "service.kill", p, func(name string, _ rawJSON) int {
+	return c.each(c.args[:1], "service.kill", p, func(name string, _ json.RawMessage) int {
 		fmt.Fprintln(c.out, visible(name)+": sent "+visible(sig))
 		return exitDone
 	})
@@ -1764,7 +1740,7 @@ func cmdDeleteAll(c *cli) int { return c.actOnAll("service.delete_all", "deleted
 type added struct {
 	Name     string
 	Path     *string
-	Warnings []rawJSON
+	Warnings []json.RawMessage
 }
 
 // addConfig sends a configuration and says what became of it.
@@ -1894,7 +1870,7 @@ func cmdGet(c *cli) int {
 		return c.fail(c.args[0], err)
 	}
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
 	conf, bad, _ := parseJSON(raw)
@@ -2019,7 +1995,7 @@ func cmdDelete(c *cli) int {
 	if err != nil {
 		return c.fail("", err)
 	}
-	var results []rawJSON
+	var results []json.RawMessage
 	for _, r := range all {
 		if r.err != nil {
 			code = worse(code, c.fail(r.name, r.err))
@@ -2039,7 +2015,7 @@ func cmdDelete(c *cli) int {
 func cmdReload(c *cli) int {
 	type reload struct {
 		Added, Removed, Changed, Restarted []string
-		Unchanged                          rawJSON
+		Unchanged                          json.RawMessage
 		Errors, Warnings                   []problem
 	}
 	raw, err := c.patient("service.reload", params{"restart": c.has("restart")})
@@ -2260,7 +2236,7 @@ func (c *cli) goDown(method string) int {
 		return c.fail("", err)
 	}
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 	}
 	return c.waitGone()
 }
@@ -2297,7 +2273,7 @@ func cmdUpgrade(c *cli) int {
 		return c.fail("", err)
 	}
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
 	c.printText(fmt.Sprintf("version %s takes over\n", visible(r.Version)))
@@ -2308,10 +2284,10 @@ func cmdUpgrade(c *cli) int {
 func cmdCall(c *cli) int {
 	var p any
 	if len(c.args) > 1 {
-		if err := checkJSON([]byte(c.args[1])); err != nil {
+		if _, err := checkText([]byte(c.args[1])); err != nil {
 			return c.misuse("the parameters are %v", err)
 		}
-		p = rawJSON(c.args[1])
+		p = json.RawMessage(c.args[1])
 	}
 	raw, err := c.patient(c.args[0], p)
 	if err != nil {
@@ -2321,9 +2297,9 @@ func cmdCall(c *cli) int {
 }
 
 // printRaw prints a result that has no shape of its own for people: indented JSON.
-func (c *cli) printRaw(raw rawJSON) int {
+func (c *cli) printRaw(raw json.RawMessage) int {
 	if c.json {
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
 	c.printWhole(string(indentJSON(raw)))
@@ -2388,7 +2364,7 @@ func cmdAnalyze(c *cli) int {
 	what := firstSet(append(c.args, "summary")...)
 	switch {
 	case c.json:
-		c.printJSON(true, []rawJSON{raw})
+		c.printJSON(true, []json.RawMessage{raw})
 	case what == "blame":
 		c.printBlame(&b)
 	case what == "plot":

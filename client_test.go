@@ -404,7 +404,7 @@ func TestStartWaitAsksForAllAtOnce(t *testing.T) {
 		`service.start {"name":"app","timeout_ms":9000,"tree":false,"wait":true}`: `{"ok":true,"state":"blocked","blocked_by":["db"]}`,
 		"service.status": dbFull,
 		"service.wait":   `{"state":"blocked","blocked_by":["db"]}`,
-		"service.why":    `{"text":"app is blocked:\n  requires db, which is exited: it was stopped\nwhat to do:\n  zinit start db\n"}`,
+		"service.why":    `{"todo":["zinit start db"],"text":"app is blocked:\n  requires db, which is exited: it was stopped\nwhat to do:\n  zinit start db\n"}`,
 	})
 	r := s.via(t, "start", "--wait", "--timeout=9000", "db", "web", "app").exits(t, exitNotRunning)
 	expect(t, "stdout", r.out, "web: running\n")

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -1176,7 +1177,14 @@ func syntaxMessage(s string) string {
 // What only the graph forbids (a dependency on itself and the like) is left to checkGraph.
 func parseJSON(data []byte) (*config, []problem, []problem) {
 	r := &reader{c: newConfig()}
-	tree, err := parseJSONText(data)
+	var tree any
+	twice, err := checkText(data)
+	if err == nil {
+		err = decodeJSON(data, &tree)
+	}
+	if err == nil && twice != nil {
+		err = fmt.Errorf("not clear: %s is given twice", strings.Join(twice, "."))
+	}
 	if err != nil {
 		r.fail(false, nil, "the config is %v", err)
 		return r.result()
@@ -1195,7 +1203,7 @@ func plainValue(v any) any {
 	switch v := v.(type) {
 	case int:
 		return int64(v)
-	case jsonNumber:
+	case json.Number:
 		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
 			return n
 		}
@@ -1238,7 +1246,7 @@ func typeName(v any) string {
 		return "a boolean"
 	case int64:
 		return "an integer"
-	case float64, jsonNumber:
+	case float64, json.Number:
 		return "a number with a fraction"
 	case []any:
 		return "a list"

@@ -520,7 +520,7 @@ func TestConfigOverRPC(t *testing.T) {
 	}
 	for _, row := range []struct{ text, want string }{
 		{`{`, "the config is not JSON"},
-		{`{} {}`, "the end of the text is expected"},
+		{`{} {}`, "after top-level value"},
 		{`[]`, "must be an object of sections"},
 		{`null`, "must be an object of sections"},
 		{`{}`, "the configuration is empty"},

@@ -259,9 +259,10 @@ type nameError struct {
 
 // refusal is an answer that says no: kind is one of the error kinds of the RPC.
 type refusal struct {
-	kind  string
-	text  string
-	names []string
+	kind      string
+	text      string
+	names     []string
+	notLoaded string // why the file of the name that is unknown is not loaded
 }
 
 func (r *refusal) Error() string { return r.text }
@@ -403,6 +404,7 @@ func (g *graph) unknown(name string) *refusal {
 	r := refuse("service_not_found", "no service %s", shortened(name))
 	if why := g.refused[name]; why != "" {
 		r.text += ": its file is not loaded: " + why
+		r.notLoaded = why
 		return r
 	}
 	if near := nearest(name, g.names()); near != "" {
@@ -2346,7 +2348,7 @@ type explainer struct {
 }
 
 // why explains the state of a unit: the whole chain of reasons, and a text with what can be done about the root causes.
-func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason, text string) {
+func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason, todo []string, text string) {
 	x := &explainer{g: g, seen: map[string]bool{}, reasons: []whyReason{}}
 	fmt.Fprintf(&x.text, "%s is %s", u.name, u.state)
 	x.unit(u, now, 1)
@@ -2359,7 +2361,7 @@ func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason
 			x.text.WriteString("  " + t + "\n")
 		}
 	}
-	return u.state == blocked || u.state == failed && u.reason != nil && (u.reason.Type == "dependency_failed" || u.reason.Type == "missing_dependency"), x.reasons, x.text.String()
+	return u.state == blocked || u.state == failed && u.reason != nil && (u.reason.Type == "dependency_failed" || u.reason.Type == "missing_dependency"), x.reasons, x.todo, x.text.String()
 }
 
 func (x *explainer) note(kind, service, state, detail string) {

@@ -347,7 +347,7 @@ func (s *stage) result(word, rest string, ev event) bool {
 			ev.hindrance = hindrance{kind: "port", service: "port 80", detail: "port 80 is in use", person: true}
 		}
 	case "why":
-		_, _, text := s.g.why(s.g.unit(ev.name), s.now)
+		_, _, _, text := s.g.why(s.g.unit(ev.name), s.now)
 		s.out.WriteString(text)
 		return true
 	case "status":

@@ -1412,8 +1412,7 @@ func formatLines(format, name string, console bool, stream uint8, seq uint64, ms
 		line := data[:end]
 		data = data[end+1:]
 		if format == "json" {
-			out = appendLine(append(out, '{'), &logLine{seq, ms, name, streamNames[stream], validText(line)})
-			out = append(out, "}\n"...)
+			out = append(appendJSON(out, &logLine{seq, ms, name, streamNames[stream], validText(line)}), '\n')
 			continue
 		}
 		out = append(append(append(out, prefix...), line...), '\n')

@@ -21,14 +21,15 @@ import (
 // a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
 var rooms = map[string]string{
 	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
-	"tui":  "main client rpc config(parseSignal visible) logs(logLine) sys",
+	"tui":  "main client wire config(parseSignal visible) logs(logLine) sys",
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
-		"rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
+		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(checkGraph whyReason) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
 	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
-	"rpc": "supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
+	"rpc": "wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat) config sys main(serverOptions version)",
+	"wire": "graph(failureReason nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +
 		"init(link newLink packet send recv closeAll exitRecord exitSize ownProgram ignoreForExec upgradeTime opAck opAsk opClosing opCommand opDo opDone opDrop opExits opFind opLive opStarted opStore opUpgrade opSync flush leaderBit linkTime ownTime sendNow)",
@@ -37,9 +38,9 @@ var rooms = map[string]string{
 
 	"proc":   "config(config execDef serviceDef lookupUser envFile splitExec signalName visible) sys",
 	"health": "config(healthDef execDef visible) proc(errnoOf) main(version)",
-	"logs":   "config(loggingDef visible) rpc(appendLine) sys",
+	"logs":   "config(loggingDef visible) rpc(appendJSON) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
-	"config": "sys(sysReadRegular sysKeepOwner) rpc(jsonNumber parseJSONText) main(version)",
+	"config": "sys(sysReadRegular sysKeepOwner) rpc(checkText decodeJSON) main(version)",
 	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer) config(visible)",
 }
 

@@ -10,11 +10,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -324,7 +322,7 @@ func TestRow30_OversizedLine(t *testing.T) {
 	if got := c.line(); got != `{"jsonrpc":"2.0","id":1,"result":[]}` {
 		t.Errorf("a line just within the limit: %s", got)
 	}
-	eventually(t, "all memory is given back", func() bool { return d.r.held.Load() == 0 })
+	eventually(t, "all memory is given back", func() bool { return d.r.budget.used().held == 0 })
 }
 
 func TestRow30_ClientThatDoesNotRead(t *testing.T) {
@@ -339,7 +337,7 @@ func TestRow30_ClientThatDoesNotRead(t *testing.T) {
 	eventually(t, "it is disconnected and its memory given back", func() bool {
 		d.r.mu.Lock()
 		defer d.r.mu.Unlock()
-		return len(d.r.conns) == 0 && d.r.held.Load() == 0
+		return len(d.r.conns) == 0 && d.r.budget.used().held == 0
 	})
 	if got := d.dial(t).ask(`{"jsonrpc":"2.0","id":1,"method":"service.list"}`); !strings.Contains(got, "[]") {
 		t.Errorf("another client: %s", got)
@@ -397,8 +395,11 @@ func TestWaitingLimit(t *testing.T) {
 	}
 }
 
+// nobody is a user who may only read.
+const nobody = 65534
+
 // dialReader is a connection that the server takes for one that may only read.
-func (d *testDoor) dialReader(t *testing.T) *testClient {
+func (d *testDoor) dialReader(t *testing.T, uid int) *testClient {
 	t.Helper()
 	l, err := listenUnix(filepath.Join(t.TempDir(), "r"))
 	if err != nil {
@@ -414,7 +415,7 @@ func (d *testDoor) dialReader(t *testing.T) *testClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.r.begin(sock, false)
+	d.r.begin(sock, uid, false)
 	return &testClient{conn, bufio.NewReader(conn), t}
 }
 
@@ -436,7 +437,7 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%+v with socket group %d: %v", c.who, c.gid, got)
 		}
 	}
-	c := newTestDoor(t).dialReader(t)
+	c := newTestDoor(t).dialReader(t, nobody)
 	table := rpcMethods
 	for i := range table {
 		if m := &table[i]; !m.read {
@@ -643,32 +644,6 @@ func TestEventFeedDropsOldest(t *testing.T) {
 	h.tell(&effect{kind: effectMoved})
 	if len(f.ring) != 0 {
 		t.Error("a closed feed got an event")
-	}
-}
-
-// MarshalJSON makes encoding/json, the judge in these tests, write a reason as we do: only the members of its type.
-func (w *wireReason) MarshalJSON() ([]byte, error) { return w.appendJSON(nil), nil }
-
-// TestHandWrittenJSON: what is written by hand reads back as what encoding/json would have written.
-func TestHandWrittenJSON(t *testing.T) {
-	n, m := 3, int64(42)
-	status := serviceStatus{Name: "a\"\\\n\x01é\xff<&>", Kind: "service", State: "failed", Wish: "up", PID: 5, ExitCode: &n, RestartInMS: &m, BlockedBy: []string{"x", "y"},
-		Health: &healthStatus{true, "e", 1, 2}, Reason: &wireReason{Type: "signal", Signal: 9, Name: "SIGKILL", Core: true}, ConfigChanged: true, UptimeMS: 1 << 40}
-	for _, s := range []serviceStatus{status, {BlockedBy: []string{}}} {
-		var want, got any
-		b, _ := json.Marshal(&s)
-		json.Unmarshal(b, &want)
-		if err := json.Unmarshal(s.appendJSON(nil), &got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%v\ngot  %v\nwant %v", err, got, want)
-		}
-		full := serviceStatusFull{serviceStatus: s, Path: "p", CPUPercent: 1.5}
-		var back serviceStatusFull
-		if err := json.Unmarshal(full.appendJSON(nil), &back); err != nil || back.Path != "p" || back.CPUPercent != 1.5 || back.State != s.State {
-			t.Errorf("full: %v, %+v", err, back)
-		}
-	}
-	if tenth(math.NaN()) != 0 || tenth(math.Inf(1)) != 0 || tenth(1.26) != 1.3 {
-		t.Error("tenth")
 	}
 }
 

@@ -1,0 +1,464 @@
+// wire.go is what goes over the control socket as Go types: errors, results and notifications, written by the server and read by the client. Nothing is done here.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+)
+
+// errorKind is what programs read in error.data.kind.
+type errorKind string
+
+const (
+	kindParseError       errorKind = "parse_error"
+	kindInvalidRequest   errorKind = "invalid_request"
+	kindMethodNotFound   errorKind = "method_not_found"
+	kindInvalidParams    errorKind = "invalid_params"
+	kindInternalError    errorKind = "internal_error"
+	kindServiceNotFound  errorKind = "service_not_found"
+	kindServiceIsDown    errorKind = "service_is_down"
+	kindInvalidSignal    errorKind = "invalid_signal"
+	kindConfigError      errorKind = "config_error"
+	kindShuttingDown     errorKind = "shutting_down"
+	kindAlreadyExists    errorKind = "already_exists"
+	kindServiceFileError errorKind = "service_file_error"
+	kindInvalidState     errorKind = "invalid_state"
+	kindDependencyError  errorKind = "dependency_error"
+	kindProcessError     errorKind = "process_error"
+	kindXinetError       errorKind = "xinet_error"
+	kindPermissionDenied errorKind = "permission_denied"
+	kindTimeout          errorKind = "timeout"
+	kindNotSupported     errorKind = "not_supported"
+)
+
+// errorKinds gives each kind its code. The first five are those of the standard.
+var errorKinds = []struct {
+	kind errorKind
+	code int
+	doc  string
+}{
+	{kindParseError, -32700, "the line is no JSON text"},
+	{kindInvalidRequest, -32600, "the JSON text is no request"},
+	{kindMethodNotFound, -32601, "there is no such method"},
+	{kindInvalidParams, -32602, "a parameter is missing, surplus or wrong"},
+	{kindInternalError, -32603, "the server could not do it"},
+	{kindServiceNotFound, -32000, "there is no such service"},
+	{kindServiceIsDown, -32003, "the service has no process"},
+	{kindInvalidSignal, -32004, "there is no such signal"},
+	{kindConfigError, -32005, "the configuration is wrong"},
+	{kindShuttingDown, -32006, "the server is shutting down"},
+	{kindAlreadyExists, -32007, "a service of this name exists"},
+	{kindServiceFileError, -32008, "the service's file cannot be written or deleted"},
+	{kindInvalidState, -32009, "not possible in this state"},
+	{kindDependencyError, -32010, "a cycle, or others require it"},
+	{kindProcessError, -32011, "fork or kill failed"},
+	{kindXinetError, -32012, "unknown proxy, or address in use"},
+	{kindPermissionDenied, -32013, "this client may only read"},
+	{kindTimeout, -32014, "the time to wait ran out"},
+	{kindNotSupported, -32015, "not possible on this system or in this mode"},
+}
+
+// rpcError is an error of JSON-RPC.
+type rpcError struct {
+	Code    int       `json:"code"`
+	Message string    `json:"message"`
+	Data    errorData `json:"data"`
+}
+
+// errorData is what programs read of an error.
+type errorData struct {
+	Kind      errorKind `json:"kind"`
+	Param     string    `json:"param,omitempty"`      // the parameter that is wrong
+	Names     []string  `json:"names,omitempty"`      // near matches of a name that is unknown, or those in the way
+	NotLoaded string    `json:"not_loaded,omitempty"` // why the file of a name that is unknown is not loaded
+	Errors    []problem `json:"errors,omitempty"`     // what is wrong with a configuration
+}
+
+func (e *rpcError) Error() string { return e.Message }
+
+// rpcFail makes an error of a kind.
+func rpcFail(kind errorKind, format string, args ...any) *rpcError {
+	e := &rpcError{Code: -32603, Message: fmt.Sprintf(format, args...), Data: errorData{Kind: kind}}
+	for _, k := range errorKinds {
+		if k.kind == kind {
+			e.Code = k.code
+		}
+	}
+	return e
+}
+
+// rpcVersion is the member jsonrpc of every frame.
+const rpcVersion = "2.0"
+
+// answerFrame carries a result. LeftOut is how many entries it lacks, because it would have been larger than an answer may be.
+type answerFrame struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"` // as it came
+	Result  any             `json:"result"`
+	LeftOut int             `json:"left_out,omitempty"`
+}
+
+type errorFrame struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"`
+	Error   *rpcError       `json:"error"`
+}
+
+// noteFrame is a notification.
+type noteFrame struct {
+	Version string `json:"jsonrpc"`
+	Method  string `json:"method"`
+	Params  any    `json:"params"`
+}
+
+// serviceStatus is the answer of service.status. Its tags describe it to rpc.discover: `enum` lists the values of a string.
+type serviceStatus struct {
+	Name          string        `json:"name"`
+	Kind          string        `json:"kind" enum:"service|target"`
+	State         string        `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	Wish          string        `json:"wish" enum:"up|down"`
+	PID           int           `json:"pid"`
+	ExitCode      *int          `json:"exit_code"`
+	Reason        *wireReason   `json:"reason"`
+	Health        *healthStatus `json:"health"`
+	UptimeMS      int64         `json:"uptime_ms"`
+	RestartCount  int           `json:"restart_count"`
+	RestartInMS   *int64        `json:"restart_in_ms"`
+	BlockedBy     []string      `json:"blocked_by"`
+	ConfigChanged bool          `json:"config_changed"`
+}
+
+// serviceStatusFull is serviceStatus and what takes longer to find out.
+type serviceStatusFull struct {
+	serviceStatus
+	LastStart   int64   `json:"last_start"` // ms since the epoch, 0: never
+	LastStop    int64   `json:"last_stop"`
+	CPUPercent  float64 `json:"cpu_percent"` // of the main process, 100 is one core
+	MemoryBytes int64   `json:"memory_bytes"`
+	Class       string  `json:"class" enum:"user|system"`
+	Critical    bool    `json:"critical"`
+	Oneshot     bool    `json:"oneshot"`
+	Path        string  `json:"path"`
+	Description string  `json:"description"`
+}
+
+type healthStatus struct {
+	OK        bool   `json:"ok"`
+	LastError string `json:"last_error"`
+	Checks    int    `json:"checks"`
+	Failures  int    `json:"failures"`
+}
+
+// wireReason is a FailureReason: only the members of its type are written.
+type wireReason struct {
+	Type       string `json:"type"`
+	Code       *int   `json:"code"` // null: nobody could learn it
+	Signal     int    `json:"signal"`
+	Name       string `json:"name"`
+	Core       bool   `json:"core"`
+	Attempts   int    `json:"attempts"`
+	LastError  string `json:"last_error"`
+	Service    string `json:"service"`
+	Message    string `json:"message"`
+	Dependency string `json:"dependency"`
+}
+
+// wireReasonMembers says which members a reason of each type has.
+var wireReasonMembers = []struct {
+	kind    string
+	members []string
+}{
+	{"exit_code", []string{"code"}},
+	{"signal", []string{"signal", "name", "core"}},
+	{"start_timeout", nil},
+	{"stop_timeout", nil},
+	{"health_check_failed", []string{"attempts", "last_error"}},
+	{"dependency_failed", []string{"service"}},
+	{"spawn_error", []string{"message"}},
+	{"missing_dependency", []string{"dependency"}},
+}
+
+func wireReasonOf(r *failureReason) *wireReason {
+	if r == nil {
+		return nil
+	}
+	w := &wireReason{Type: r.Type, Signal: r.Signal, Core: r.Core, Attempts: r.Attempts, LastError: r.LastError,
+		Service: r.Service, Message: r.Message, Dependency: r.Dependency}
+	if r.CodeKnown {
+		w.Code = &r.Code
+	}
+	if r.Type == "signal" {
+		w.Name = signalName(r.Signal)
+	}
+	return w
+}
+
+// String is the sentence for people, the same that the server writes to its log.
+func (w *wireReason) String() string {
+	f := failureReason{Type: w.Type, Signal: w.Signal, Core: w.Core, Attempts: w.Attempts, LastError: w.LastError,
+		Service: w.Service, Message: w.Message, Dependency: w.Dependency}
+	if w.Code != nil {
+		f.Code, f.CodeKnown = *w.Code, true
+	}
+	return f.String()
+}
+
+// MarshalJSON writes the members of the reason's type, and no others.
+func (w *wireReason) MarshalJSON() ([]byte, error) {
+	type kind struct {
+		Type string `json:"type"`
+	}
+	k := kind{w.Type}
+	switch w.Type {
+	case "exit_code":
+		return encodeJSON(nil, struct {
+			kind
+			Code *int `json:"code"`
+		}{k, w.Code})
+	case "signal":
+		return encodeJSON(nil, struct {
+			kind
+			Signal int    `json:"signal"`
+			Name   string `json:"name"`
+			Core   bool   `json:"core"`
+		}{k, w.Signal, w.Name, w.Core})
+	case "health_check_failed":
+		return encodeJSON(nil, struct {
+			kind
+			Attempts  int    `json:"attempts"`
+			LastError string `json:"last_error"`
+		}{k, w.Attempts, w.LastError})
+	case "dependency_failed":
+		return encodeJSON(nil, struct {
+			kind
+			Service string `json:"service"`
+		}{k, w.Service})
+	case "spawn_error":
+		return encodeJSON(nil, struct {
+			kind
+			Message string `json:"message"`
+		}{k, w.Message})
+	case "missing_dependency":
+		return encodeJSON(nil, struct {
+			kind
+			Dependency string `json:"dependency"`
+		}{k, w.Dependency})
+	}
+	return encodeJSON(nil, k)
+}
+
+// tenth rounds to what people read, and keeps numbers away that JSON does not have.
+func tenth(f float64) float64 {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0
+	}
+	return math.Round(f*10) / 10
+}
+
+type okResult struct {
+	OK bool `json:"ok"`
+}
+
+type pingResult struct {
+	Version  string `json:"version"`
+	PID      int    `json:"pid"`
+	UptimeMS int64  `json:"uptime_ms"`
+	Mode     string `json:"mode" enum:"standalone|container|system"`
+}
+
+type infoResult struct {
+	Version    string   `json:"version"`
+	Mode       string   `json:"mode" enum:"standalone|container|system"`
+	PID        int      `json:"pid"`
+	StartedMS  int64    `json:"started_ms"` // since the epoch
+	ConfigDirs []string `json:"config_dirs"`
+	Socket     string   `json:"socket"`
+	Kernel     string   `json:"kernel"`
+	Cgroup     string   `json:"cgroup"`
+	Degraded   []string `json:"degraded"`
+}
+
+type putResult struct {
+	OK       bool      `json:"ok"`
+	Name     string    `json:"name"`
+	Path     *string   `json:"path"`
+	Warnings []problem `json:"warnings"`
+}
+
+type checkResult struct {
+	OK       bool      `json:"ok"`
+	Errors   []problem `json:"errors"`
+	Warnings []problem `json:"warnings"`
+}
+
+// stateResult is what start, stop, restart answer. BlockedBy is there when the state is blocked.
+type stateResult struct {
+	OK        bool     `json:"ok"`
+	State     string   `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	BlockedBy []string `json:"blocked_by,omitempty"`
+}
+
+type waitResult struct {
+	State     string   `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	BlockedBy []string `json:"blocked_by,omitempty"`
+}
+
+type bulkResult struct {
+	OK       bool        `json:"ok"`
+	Services []string    `json:"services"`
+	Skipped  []string    `json:"skipped"`
+	Errors   []nameError `json:"errors"`
+}
+
+type statsResult struct {
+	Name        string    `json:"name"`
+	PID         int       `json:"pid"`
+	CPUPercent  float64   `json:"cpu_percent"`
+	MemoryBytes int64     `json:"memory_bytes"`
+	Threads     int       `json:"threads"`
+	FDs         int       `json:"fds"`
+	Processes   int       `json:"processes"`
+	Children    childList `json:"children"`
+}
+
+type childProcess struct {
+	PID         int     `json:"pid"`
+	PPID        int     `json:"ppid"`
+	Command     string  `json:"command"`
+	CPUPercent  float64 `json:"cpu_percent"`
+	MemoryBytes int64   `json:"memory_bytes"`
+}
+
+type whyResult struct {
+	Name    string      `json:"name"`
+	State   string      `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	Blocked bool        `json:"blocked"`
+	Reasons []whyReason `json:"reasons"`
+	Todo    []string    `json:"todo"` // what a person can do about the root causes
+	Text    string      `json:"text"` // all of it for people
+}
+
+type treeResult struct {
+	Text  string     `json:"text"`
+	Roots []treeNode `json:"roots"`
+}
+
+type processResult struct {
+	Text  string        `json:"text"`
+	Roots []processNode `json:"roots"`
+}
+
+// processNode is a process; Service names whose main process it is, or is "".
+type processNode struct {
+	PID      int           `json:"pid"`
+	PPID     int           `json:"ppid"`
+	Command  string        `json:"command"`
+	Service  string        `json:"service"`
+	Children []processNode `json:"children"`
+}
+
+type textResult struct {
+	Text string `json:"text"`
+}
+
+type debugResult struct {
+	Text     string         `json:"text"`
+	Services []debugService `json:"services"`
+}
+
+type debugService struct {
+	Status     *serviceStatusFull `json:"status" null:"no"`
+	Invocation string             `json:"invocation"`
+	Generation uint64             `json:"generation"`
+	Config     configValue        `json:"config"`
+}
+
+// bootUnit holds times in ms since the server started; null: it did not come to that.
+type bootUnit struct {
+	Name       string `json:"name"`
+	Kind       string `json:"kind" enum:"service|target"`
+	State      string `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	BlockedMS  *int64 `json:"blocked_ms"`
+	StartingMS *int64 `json:"starting_ms"`
+	ReadyMS    *int64 `json:"ready_ms"`
+}
+
+type bootResult struct {
+	TotalMS  int64      `json:"total_ms"` // until the last unit was ready
+	Services []bootUnit `json:"services"`
+	Chain    []string   `json:"chain"` // the critical chain, first to last
+}
+
+type subscribeResult struct {
+	Subscription int64 `json:"subscription"`
+}
+
+type restartResult struct {
+	OK        bool     `json:"ok"`
+	StateFile *string  `json:"state_file"`
+	Services  []string `json:"services"`
+}
+
+type upgradeResult struct {
+	OK      bool   `json:"ok"`
+	Version string `json:"version"`
+}
+
+type xinetStatus struct {
+	Name              string   `json:"name"`
+	Listen            []string `json:"listen"`
+	Backend           string   `json:"backend"`
+	Service           string   `json:"service"`
+	Running           bool     `json:"running"`
+	TotalConnections  int64    `json:"total_connections"`
+	ActiveConnections int64    `json:"active_connections"`
+	BytesToBackend    int64    `json:"bytes_to_backend"`
+	BytesFromBackend  int64    `json:"bytes_from_backend"`
+	ConnectTimeout    int      `json:"connect_timeout"`
+	IdleTimeout       int      `json:"idle_timeout"`
+	SingleConnection  bool     `json:"single_connection"`
+	Description       string   `json:"description"`
+	LastError         string   `json:"last_error"`
+}
+
+// serviceEvent is the params of an `event` notification. From, To and Reason belong to type state.
+type serviceEvent struct {
+	Subscription int64       `json:"subscription"`
+	Seq          uint64      `json:"seq"` // grows by 1 over all events
+	TimeMS       int64       `json:"time_ms"`
+	Type         string      `json:"type"`
+	Service      string      `json:"service"`
+	From         *string     `json:"from"`
+	To           *string     `json:"to"`
+	Reason       *wireReason `json:"reason"`
+	Lost         uint64      `json:"lost,omitempty"`
+}
+
+// logNote is the params of a `log` notification.
+type logNote struct {
+	Subscription int64 `json:"subscription"`
+	followedLine
+}
+
+// followedLine is a line, and how many a slow client missed before it.
+type followedLine struct {
+	logLine
+	Lost uint64 `json:"lost,omitempty"`
+}
+
+// Lists that can be large.
+type (
+	serviceList []serviceStatusFull
+	nameList    []string
+	childList   []childProcess
+	lineList    []logLine
+	textList    []string // of log lines
+)
+
+type (
+	configValue map[string]any // CONFIG
+	document    map[string]any // any JSON object
+	eitherOf    []any          // a result of one of these types
+)
