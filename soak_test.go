@@ -292,7 +292,7 @@ func (s *soak) replace(signal bool, how string) {
 	s.era.Add(1)
 	defer s.era.Add(1)
 	s.replaced.Add(1)
-	what := how + " of the server"
+	what, began := how+" of the server", time.Now()
 	s.t.Logf("after %v: %s", time.Since(s.began).Round(time.Millisecond), what)
 	switch {
 	case how == "kill" && s.box != nil:
@@ -317,6 +317,9 @@ func (s *soak) replace(signal bool, how string) {
 		next := s.client(4)
 		if next.dial() && next.ask("system.ping", nil, slack).Result != nil {
 			next.close()
+			if s.box == nil && how != "upgrade" {
+				s.looks.gap(began)
+			}
 			return
 		}
 		next.close()
