@@ -14,6 +14,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -2058,101 +2059,100 @@ func (d *serviceDef) envFile() ([]string, error) {
 // lookupUser finds the numbers of a user and a group; -1 is "keep", for an empty one. Numbers always work. Without a group it is the
 // user's own one and groups are the supplementary ones; a number that /etc/passwd does not have gets the group of the same number,
 // so that nothing is left with the group of root.
-func lookupUser(user, group string) (uid, gid int, groups []int, home string, err error) {
-	return lookupUserIn("/etc/passwd", "/etc/group", user, group)
-}
-
-func lookupUserIn(passwd, groupFile, user, group string) (uid, gid int, groups []int, home string, err error) {
+func lookupUser(name, group string) (uid, gid int, groups []int, home string, err error) {
 	uid, gid = -1, -1
-	if user != "" {
-		entry, err := findAccount(passwd, "user", user, 7)
+	if name != "" {
+		account, err := findUser(name)
 		if err != nil {
 			return -1, -1, nil, "", err
 		}
-		uid = entry.number
-		gid = uid
-		if entry.fields != nil {
-			if gid, err = strconv.Atoi(entry.fields[3]); err != nil {
-				return -1, -1, nil, "", fmt.Errorf("%s: the group of %s is no number", passwd, visible(user))
-			}
-			home = entry.fields[5]
-			groups = groupsOf(groupFile, entry.fields[0])
+		if uid, err = strconv.Atoi(account.Uid); err == nil {
+			gid, err = strconv.Atoi(account.Gid)
 		}
+		if err != nil {
+			return -1, -1, nil, "", fmt.Errorf("user %s has no number: %w", quoted(name), err)
+		}
+		home, groups = account.HomeDir, groupsOf(account)
 	}
 	if group != "" {
-		entry, err := findAccount(groupFile, "group", group, 4)
-		if err != nil {
+		if gid, err = findGroup(group); err != nil {
 			return -1, -1, nil, "", err
 		}
-		gid = entry.number
 	}
 	return uid, gid, groups, home, nil
 }
 
-// account is a line of passwd(5) or group(5); without fields it is a bare number.
-type account struct {
-	number int
-	fields []string
+// idNumber reads a numeric uid or gid.
+func idNumber(word string) (n int, ok bool) {
+	n, err := strconv.Atoi(word)
+	return n, err == nil && n >= 0 && int64(n) < math.MaxUint32
 }
 
-// findAccount looks a name or number up in passwd or group; a number need not be there.
-func findAccount(path, what, word string, want int) (account, error) {
-	number, err := strconv.ParseInt(word, 10, 64)
-	isNumber := err == nil && number >= 0 && number < math.MaxUint32
-	found := account{number: -1}
-	var names []string
-	err = eachAccount(path, want, func(fields []string) bool {
-		n, err := strconv.Atoi(fields[2])
-		if err != nil || n < 0 {
-			return true
-		}
-		if fields[0] == word || isNumber && n == int(number) {
-			found = account{n, fields}
-			return false
-		}
-		names = append(names, fields[0])
-		return true
-	})
-	switch {
-	case found.number >= 0:
-		return found, nil
-	case isNumber:
-		return account{number: int(number)}, nil
-	case err != nil:
-		return found, fmt.Errorf("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
+// findUser looks a user up by name or number. One that is only a number has a group of the same number, and nothing else.
+func findUser(word string) (*user.User, error) {
+	account, err := user.Lookup(word)
+	if err == nil {
+		return account, nil
 	}
-	text := fmt.Sprintf("%s %s is not in %s", what, quoted(word), path)
-	if near := nearest(word, names); near != "" {
-		return found, fmt.Errorf("%s; did you mean %s?", text, quoted(near))
+	n, isNumber := idNumber(word)
+	if !isNumber {
+		return nil, unknownAccount("user", word, "/etc/passwd", err)
 	}
-	return found, fmt.Errorf("%s; create it, or give a number", text)
+	id := strconv.Itoa(n)
+	if account, err = user.LookupId(id); err == nil {
+		return account, nil
+	}
+	return &user.User{Uid: id, Gid: id}, nil
 }
 
-// eachAccount calls f with the fields of every line of a file of passwd's form until it says false.
-func eachAccount(path string, want int, f func(fields []string) bool) error {
-	data, err := readRegular(path, 64<<20)
-	if err != nil {
-		return err
+func findGroup(word string) (gid int, err error) {
+	g, err := user.LookupGroup(word)
+	if err == nil {
+		return strconv.Atoi(g.Gid)
 	}
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Split(strings.TrimRight(line, "\r\n"), ":"); len(fields) >= want && !f(fields) {
-			return nil
-		}
+	if n, isNumber := idNumber(word); isNumber {
+		return n, nil
 	}
-	return nil
+	return -1, unknownAccount("group", word, "/etc/group", err)
 }
 
-// groupsOf lists the groups that name a user as a member.
-func groupsOf(path, user string) (groups []int) {
-	_ = eachAccount(path, 4, func(fields []string) bool { // without the file there are none
-		for _, member := range strings.Split(fields[3], ",") {
-			if n, err := strconv.Atoi(fields[2]); err == nil && member == user {
-				groups = append(groups, n)
-			}
+// groupsOf lists the groups that name a user as a member; the user's own is no member's.
+func groupsOf(account *user.User) (groups []int) {
+	if account.Username == "" {
+		return nil
+	}
+	ids, _ := account.GroupIds() // without /etc/group there are none
+	for _, id := range ids {
+		if n, err := strconv.Atoi(id); err == nil && id != account.Gid {
+			groups = append(groups, n)
 		}
-		return true
-	})
+	}
 	return groups
+}
+
+// unknownAccount says that a name was not found, and which one may be meant.
+func unknownAccount(what, word, file string, err error) error {
+	_, noUser := errors.AsType[user.UnknownUserError](err)
+	_, noGroup := errors.AsType[user.UnknownGroupError](err)
+	if !noUser && !noGroup {
+		return fmt.Errorf("cannot look up the %s %s: %v; a number works without that file, as in `%s = 1000`", what, quoted(word), err, what)
+	}
+	text := fmt.Sprintf("%s %s is not in %s", what, quoted(word), file)
+	if near := nearest(word, accountNames(file)); near != "" {
+		return fmt.Errorf("%s; did you mean %s?", text, quoted(near))
+	}
+	return fmt.Errorf("%s; create it, or give a number", text)
+}
+
+// accountNames lists the names in passwd(5) or group(5).
+func accountNames(file string) (names []string) {
+	data, _ := readRegular(file, 64<<20) // what cannot be read has no names
+	for line := range strings.Lines(string(data)) {
+		if name, _, ok := strings.Cut(line, ":"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // --- words: the small languages inside a configuration (command lines, signals, names, addresses) and how to show foreign text; it touches no file and no state.

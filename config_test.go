@@ -763,38 +763,6 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
-func TestRow49_UsersWithAndWithoutPasswd(t *testing.T) {
-	dir := files(t, map[string]string{
-		"passwd": "root:x:0:0:root:/root:/bin/sh\nbroken\napp:x:100:101:App:/srv/app:/bin/false\n",
-		"group":  "root:x:0:\napp:x:101:\nlog:x:102:other,app\nvideo:x:103:app\n",
-	})
-	for _, row := range []struct {
-		files, user, group string
-		uid, gid           int
-		groups, home, err  string
-	}{
-		{dir, "", "", -1, -1, "[]", "", ""},
-		{dir, "app", "", 100, 101, "[102 103]", "/srv/app", ""},
-		{dir, "100", "", 100, 101, "[102 103]", "/srv/app", ""},
-		{dir, "app", "log", 100, 102, "[102 103]", "/srv/app", ""},
-		{dir, "app", "7", 100, 7, "[102 103]", "/srv/app", ""},
-		{dir, "5000", "", 5000, 5000, "[]", "", ""},
-		{dir, "", "video", -1, 103, "[]", "", ""},
-		{"/nowhere", "5000", "6000", 5000, 6000, "[]", "", ""},
-		{"/nowhere", "app", "", -1, -1, "[]", "", "a number works without that file"},
-		{dir, "ap", "", -1, -1, "[]", "", `user "ap" is not in ` + dir + `/passwd; did you mean "app"?`},
-		{dir, "app", "nogroup", -1, -1, "[]", "", `group "nogroup" is not in`},
-	} {
-		uid, gid, groups, home, err := lookupUserIn(row.files+"/passwd", row.files+"/group", row.user, row.group)
-		if uid != row.uid || gid != row.gid || fmt.Sprint(groups) != row.groups || home != row.home {
-			t.Errorf("%q %q: %d %d %v %q", row.user, row.group, uid, gid, groups, home)
-		}
-		if (err == nil) != (row.err == "") || err != nil && !strings.Contains(err.Error(), row.err) {
-			t.Errorf("%q %q: error %v, want %q", row.user, row.group, err, row.err)
-		}
-	}
-}
-
 func TestRow36_ForeignTextIsMadeVisible(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\tä ☃": "plain\tä ☃", "\x1b[31mred": "^[[31mred", "a\x00b\x07\x7f": `a^@b^G^?`, "a\r\nb": `a\r\nb`,
