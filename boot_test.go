@@ -789,7 +789,7 @@ func TestSwitchRootNeverDeletesOnADisk(t *testing.T) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		t.Fatal(err)
 	}
-	emptyTree(fd, st.Dev)
+	emptyTree(fd, uint64(st.Dev))
 	entries, _ := os.ReadDir(old)
 	if len(entries) != 1 || entries[0].Name() != "other" {
 		t.Errorf("left: %v", entries)

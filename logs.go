@@ -1640,7 +1640,7 @@ type logFlush struct {
 
 var (
 	errSuperseded = errors.New("another worker took over")
-	errUnspliced  = errors.New("splice does not work on this file system")
+	errUnspliced  = errors.New("tee or splice does not work here")
 )
 
 func newLogFile(h *logHub, path, service string) *logFile {
@@ -1902,8 +1902,9 @@ func (f *logFile) pump(gen int, p *logPipe, sc *scratch) (more bool) {
 		return f.bypass(p, sc)
 	}
 	b, eof, err := sc.peek(p.fd)
-	if err != nil { // no descriptors or memory left for the inner pipe
+	if err != nil { // tee(2) is refused, or no descriptors or memory are left for the inner pipe
 		defer p.mu.Unlock()
+		f.unspliced.Store(err == errUnspliced)
 		f.settle(err, nil)
 		return f.bypass(p, sc)
 	}

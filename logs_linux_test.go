@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -352,5 +354,69 @@ func TestAnOldEventDoesNotEndANewPipe(t *testing.T) {
 	lp.drain()
 	if lines := h.tail("s", 9); len(lines) != 1 || lines[0].Text != "hello" {
 		t.Errorf("the service printed hello, the ring has %v", lines)
+	}
+}
+
+// withSyscallRefused runs the calling test again, where the kernel refuses a system call with an error. It returns true in there.
+func withSyscallRefused(t *testing.T, number uint32, errno syscall.Errno) bool {
+	t.Helper()
+	if os.Getenv("ZINIT_TEST_REFUSED") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v")
+		cmd.Env = append(os.Environ(), "ZINIT_TEST_REFUSED="+t.Name())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("with it refused: %v\n%s", err, out)
+		}
+		return false
+	}
+	filter := []unix.SockFilter{ // seccomp(2): compare the number of the call
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: number, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	runtime.LockOSThread() // no_new_privs belongs to a thread, until the filter is given to all of them
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); errno != 0 {
+		t.Fatal(errno)
+	}
+	return true
+}
+
+// TestRawFileWithoutSplice: where tee(2) or splice(2) is refused, a raw log file gets every byte by read and write.
+func TestRawFileWithoutSplice(t *testing.T) {
+	for name, number := range map[string]uint32{"tee": unix.SYS_TEE, "splice": unix.SYS_SPLICE} {
+		for _, errno := range []syscall.Errno{unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EACCES} {
+			t.Run(name+"-"+unix.ErrnoName(errno), func(t *testing.T) {
+				if !withSyscallRefused(t, number, errno) {
+					return
+				}
+				h := testHub(t)
+				said := captureServerLog(t)
+				path := filepath.Join(t.TempDir(), "app.log")
+				h.configure("s", loggingDef{BufferLines: 100, File: path, MaxSize: 1 << 30, Keep: 1, Format: "raw"}, false)
+				r := testPipes(t, h, "s")
+				var want strings.Builder
+				for i := range 20000 {
+					line := fmt.Sprintf("this is line %d\n", i)
+					want.WriteString(line)
+					io.WriteString(r.stdout, line)
+				}
+				var got []byte
+				eventually(t, "the file has all", func() bool { got, _ = os.ReadFile(path); return len(got) >= want.Len() })
+				if string(got) != want.String() {
+					t.Errorf("the file has %d bytes, not the %d that were written", len(got), want.Len())
+				}
+				if l := h.tail("s", 1); len(l) != 1 || l[0].Text != "this is line 19999" {
+					t.Errorf("the ring ends with %v", l)
+				}
+				if text := said(); text != "" {
+					t.Errorf("the server complains: %s", text)
+				}
+			})
+		}
 	}
 }

@@ -118,10 +118,12 @@ func (sc *scratch) peek(fd int) (b []byte, eof bool, err error) {
 			break
 		}
 	}
-	if err == unix.EAGAIN {
+	switch {
+	case err == unix.EAGAIN:
 		return nil, false, nil
-	}
-	if err != nil {
+	case unspliceable(err):
+		return nil, false, errUnspliced
+	case err != nil:
 		return nil, false, os.NewSyscallError("tee", err)
 	}
 	b = sc.buf[maxLine : maxLine+int(n)]
@@ -136,6 +138,12 @@ func (sc *scratch) peek(fd int) (b []byte, eof bool, err error) {
 	return b, n == 0, nil
 }
 
+// unspliceable says whether tee(2) or splice(2) failed because the kernel, the file system or a sandbox does not have it. Whatever else
+// such an error means, a write to the file says it again.
+func unspliceable(err error) bool {
+	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EPERM || err == unix.EACCES
+}
+
 // logSplice moves the first n bytes of a pipe to the end of a file. Each byte is in one of the two at any time, see splice(2).
 func logSplice(pipe int, file *os.File, n int) (done int, err error) {
 	fd := int(file.Fd())
@@ -145,7 +153,7 @@ func logSplice(pipe int, file *os.File, n int) (done int, err error) {
 		case k > 0:
 			done += int(k)
 		case err == unix.EINTR:
-		case err == unix.EINVAL && done == 0:
+		case unspliceable(err) && done == 0:
 			return 0, errUnspliced
 		case err == nil || err == unix.EAGAIN:
 			return done, errSuperseded // somebody took the bytes
@@ -1440,7 +1448,7 @@ func sysMknod(name string, mode, major, minor uint32) error {
 // sysLeadsNowhere says whether a descriptor is closed or open at /dev/null.
 func sysLeadsNowhere(fd int) bool {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+	return unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == unix.Mkdev(1, 3)
 }
 
 // sysConsole opens a terminal as these descriptors; it does not become our controlling terminal.
@@ -1559,7 +1567,7 @@ func sysSwitchRoot(dir string) error {
 	var st unix.Stat_t
 	inMemory := unix.Fstatfs(old, &fs) == nil && (uint32(fs.Type) == unix.RAMFS_MAGIC || fs.Type == unix.TMPFS_MAGIC)
 	if inMemory && unix.Fstat(old, &st) == nil {
-		emptyTree(old, st.Dev)
+		emptyTree(old, uint64(st.Dev))
 	}
 	return nil
 }
