@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -893,20 +894,34 @@ func envValue(block []byte, name string) string {
 	return ""
 }
 
-// memoryReads holds the pids whose memory is being read right now; one that does not answer is not asked again.
+// memoryReads holds the reads under way of the memory of each process; one that has not answered in time is not asked again.
 var memoryReads struct {
 	sync.Mutex
-	busy map[int]bool
+	busy map[int]*memoryRead
 }
 
-// foreignMemory runs read(pid) for at most slowRead, on a goroutine that may stay behind; a process has one such at a time.
+type memoryRead struct {
+	count int
+	late  bool
+}
+
+const memoryReadsMax = 8 // of one process, for as many clients that ask at the same time
+
+// foreignMemory runs read(pid) for at most slowRead, on a goroutine that may stay behind.
 func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 	memoryReads.Lock()
-	hung := memoryReads.busy[pid]
 	if memoryReads.busy == nil {
-		memoryReads.busy = map[int]bool{}
+		memoryReads.busy = map[int]*memoryRead{}
 	}
-	memoryReads.busy[pid] = true
+	r := memoryReads.busy[pid]
+	if r == nil {
+		r = &memoryRead{}
+		memoryReads.busy[pid] = r
+	}
+	hung := r.late || r.count == memoryReadsMax
+	if !hung {
+		r.count++
+	}
 	memoryReads.Unlock()
 	if hung {
 		return nil, false
@@ -915,7 +930,10 @@ func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 	background("reading /proc", func() {
 		data := read(pid)
 		memoryReads.Lock()
-		delete(memoryReads.busy, pid)
+		r.late = false
+		if r.count--; r.count == 0 {
+			delete(memoryReads.busy, pid)
+		}
 		memoryReads.Unlock()
 		answer <- data
 	})
@@ -925,6 +943,9 @@ func foreignMemory(pid int, read func(int) []byte) ([]byte, bool) {
 	case data := <-answer:
 		return data, true
 	case <-limit.C:
+		memoryReads.Lock()
+		defer memoryReads.Unlock()
+		r.late = true
 		return nil, false
 	}
 }
@@ -1042,10 +1063,12 @@ type usage struct {
 	FDs        int // 0: not allowed to look
 }
 
-// cpuSamples holds the last CPU reading of each process that was asked about; percentages are between two looks.
+// cpuSamples holds the last CPU reading of each process that was asked about; percentages are between two looks. There are two generations of
+// readings: once the newer one is old or large it takes the place of the older one, so that readings nobody asked for again go all at once.
 var cpuSamples struct {
 	sync.Mutex
-	last map[kin]cpuSample
+	last, older map[kin]cpuSample
+	since       time.Time // last was begun then
 }
 
 type cpuSample struct {
@@ -1057,6 +1080,7 @@ type cpuSample struct {
 const (
 	cpuSampleGap = 100 * time.Millisecond // below it the previous percentage is more exact than a new one
 	cpuSampleAge = 2 * time.Minute        // a look after that long begins anew
+	cpuSampleMax = 1 << 16                // of a generation
 )
 
 // cpuPercent is the share of one CPU since the last look, or over the lifetime at the first.
@@ -1065,6 +1089,9 @@ func cpuPercent(st *procStat, now time.Time) float64 {
 	defer cpuSamples.Unlock()
 	key := kin{st.PID, st.Start}
 	last, seen := cpuSamples.last[key]
+	if !seen {
+		last, seen = cpuSamples.older[key]
+	}
 	span := now.Sub(last.at)
 	if seen && span < cpuSampleGap {
 		return last.percent
@@ -1073,15 +1100,8 @@ func cpuPercent(st *procStat, now time.Time) float64 {
 	if !seen || span > cpuSampleAge {
 		used, span = st.CPU, max(st.Age(), cpuSampleGap)
 	}
-	if cpuSamples.last == nil {
-		cpuSamples.last = map[kin]cpuSample{}
-	}
-	if len(cpuSamples.last) > 4096 {
-		for k, s := range cpuSamples.last {
-			if now.Sub(s.at) > cpuSampleAge {
-				delete(cpuSamples.last, k)
-			}
-		}
+	if cpuSamples.last == nil || now.Sub(cpuSamples.since) > cpuSampleAge || len(cpuSamples.last) >= cpuSampleMax {
+		cpuSamples.older, cpuSamples.last, cpuSamples.since = cpuSamples.last, map[kin]cpuSample{}, now
 	}
 	percent := float64(used) / float64(span) * 100
 	cpuSamples.last[key] = cpuSample{st.CPU, now, percent}
@@ -1100,8 +1120,38 @@ func procStats(pid int) (usage, error) {
 func (st *procStat) usage() usage {
 	return usage{
 		PID: st.PID, PPID: st.PPID, Command: commandOf(st), CPUPercent: cpuPercent(st, time.Now()),
-		Memory: st.Memory, Threads: st.Threads, FDs: sysFDs(st.PID),
+		Memory: st.resident(true), Threads: st.Threads, FDs: sysFDs(st.PID),
 	}
+}
+
+// resident is the resident memory of a process (Rss of proc_pid_smaps(5)), in bytes. exact: counted page by page, which takes the longer the more
+// there is of it. Else that is done only where the kernel's counters may be far off, for small processes. Who may not look, and whom the
+// process does not answer, gets what the counters say.
+func (st *procStat) resident(exact bool) int64 {
+	counted := max(st.Memory, sysStatmResident(st.PID))
+	if !exact && (counted >= lateMemory() || sysStatmExact()) {
+		return counted
+	}
+	rollup, _ := foreignMemory(st.PID, sysSmapsRollup)
+	if rss := rollupRss(rollup); rss > 0 {
+		return rss
+	}
+	return counted
+}
+
+// lateMemory is the memory from which on the counters of a process are right within a factor of two. Before Linux 6.2 the last 64 page faults of a thread,
+// each for up to 16 pages, are not in them yet; since then each processor keeps up to 32 pages back, or twice as many as there are processors.
+func lateMemory() int64 {
+	cpus := runtime.NumCPU()
+	return 2 * int64(os.Getpagesize()) * int64(max(64*16, cpus*max(32, 2*cpus)))
+}
+
+// rollupRss finds the resident bytes in a smaps_rollup file; 0: it has none.
+func rollupRss(text []byte) int64 {
+	_, rest, _ := strings.Cut(string(text), "\nRss:")
+	line, _, _ := strings.Cut(rest, "\n")
+	kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(line, "kB")), 10, 64)
+	return kb << 10
 }
 
 // childrenOf measures all descendants of pid, parents before children.

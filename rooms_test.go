@@ -28,7 +28,7 @@ var rooms = map[string]string{
 	"init": "main client(flagNamed) supervisor(queue init put take) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
 	"rpc": "wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
-		"proc(childrenOf cpuPercent procStats readStat) config sys main(serverOptions version)",
+		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
 	"wire": "graph(failureReason nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +

@@ -1676,13 +1676,13 @@ func fillFull(f *serviceStatusFull, g *graph, u *unit, now time.Time) {
 	}
 }
 
-// measure adds the resources of the main process. It reads /proc: never under the lock of the graph.
-func (f *serviceStatusFull) measure() {
+// measure adds the resources of the main process, exact for one service and quick for lists. It reads /proc: never under the lock of the graph.
+func (f *serviceStatusFull) measure(exact bool) {
 	if f.PID == 0 {
 		return
 	}
 	if st, err := readStat(f.PID); err == nil {
-		f.CPUPercent, f.MemoryBytes = tenth(cpuPercent(&st, time.Now())), st.Memory
+		f.CPUPercent, f.MemoryBytes = tenth(cpuPercent(&st, time.Now())), st.resident(exact)
 	}
 }
 
@@ -1711,7 +1711,7 @@ func doListFull(q *rpcCall) (any, error) {
 		}
 	})
 	for i := range list {
-		list[i].measure()
+		list[i].measure(false)
 	}
 	return &list, nil
 }
@@ -1725,7 +1725,7 @@ func doStatus(q *rpcCall) (any, error) {
 func doStatusFull(q *rpcCall) (any, error) {
 	f := &serviceStatusFull{}
 	err := q.look(func(g *graph, u *unit, now time.Time) { fillFull(f, g, u, now) })
-	f.measure()
+	f.measure(true)
 	return f, err
 }
 
@@ -2011,7 +2011,7 @@ func doDebugState(q *rpcCall) (any, error) {
 	fmt.Fprintf(&b, "%d goroutines, %d descriptors, %s %s/%s\n", runtime.NumGoroutine(), sysFDs(os.Getpid()), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for n := range result.Services {
 		s := &result.Services[n]
-		s.Status.measure()
+		s.Status.measure(false)
 		s.Config = configs[n].value()
 		fmt.Fprintf(&b, "%s: %s, wish %s, pid %d, generation %d, restarts %d\n", s.Status.Name, s.Status.State, s.Status.Wish, s.Status.PID, s.Generation, s.Status.RestartCount)
 	}

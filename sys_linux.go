@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -940,6 +941,10 @@ func readStat(pid int) (procStat, error) {
 	if err != nil {
 		return procStat{}, err
 	}
+	return parseStat(pid, data)
+}
+
+func parseStat(pid int, data []byte) (procStat, error) {
 	left, right := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if left < 0 || right < left || right+2 >= len(data) {
 		return procStat{}, unix.EINVAL
@@ -992,6 +997,29 @@ func sysEnviron(pid int) []byte {
 func sysCmdline(pid int) []byte {
 	data, _ := readSmall(procPath(pid, "/cmdline"), make([]byte, 1024))
 	return data
+}
+
+// sysSmapsRollup reads the sums over all mappings of a process; it blocks like sysEnviron.
+func sysSmapsRollup(pid int) []byte {
+	data, _ := readSmall(procPath(pid, "/smaps_rollup"), make([]byte, 1024))
+	return data
+}
+
+// sysStatmExact says whether statm adds up what each processor keeps back, as it does since Linux 6.16.
+var sysStatmExact = sync.OnceValue(func() bool {
+	var major, minor int
+	_, _ = fmt.Sscanf(kernelName(), "Linux %d.%d", &major, &minor)
+	return major > 6 || major == 6 && minor >= 16
+})
+
+// sysStatmResident is the resident memory of statm.
+func sysStatmResident(pid int) int64 {
+	data, _ := readSmall(procPath(pid, "/statm"), make([]byte, 128))
+	if words := strings.Fields(string(data)); len(words) > 1 {
+		pages, _ := strconv.ParseInt(words[1], 10, 64)
+		return pages * int64(os.Getpagesize())
+	}
+	return 0
 }
 
 // sysFDs counts the open descriptors; 0 when we may not look.

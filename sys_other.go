@@ -316,6 +316,12 @@ func sysCmdline(pid int) []byte {
 
 func sysFDs(int) int { return 0 }
 
+func sysSmapsRollup(int) []byte { return nil }
+
+func sysStatmResident(int) int64 { return 0 }
+
+func sysStatmExact() bool { return true }
+
 func sysOtherNamespace(int) bool { return false }
 
 func sysOurProgram(int) bool { return false }
