@@ -20,161 +20,6 @@ import (
 	"time"
 )
 
-// --- the link: records between keeper and server, with descriptors
-
-// packet is one record. It fits one datagram of a SOCK_SEQPACKET pair, so it arrives whole or not at all.
-type packet struct {
-	op   byte
-	a, b int64
-	text string
-	fds  []int
-	sent chan struct{} // closed once the record has left, or never will; nil: nobody waits. With op 0 there is no record
-}
-
-// What keeper and server tell each other. The keeper parses nothing else.
-const (
-	opStore   = 'P' // server: keep these descriptors under text. keeper: here they are
-	opDrop    = 'D' // server: close what is kept under text
-	opStarted = 'B' // server: process a was started for what is kept under text. keeper: the same to the next server
-	opExits   = 'E' // keeper: exits, 20 bytes each in text: seq, pid, status
-	opAck     = 'A' // server: exits that are saved, 8 bytes each in text: seq
-	opLive    = 'L' // keeper: that was all. server: I have adopted everything
-	opSync    = 'S' // server: say this back, so that I know that all exits until now have come
-	opClosing = 'C' // server: a shutdown begins: a exit code, b time limit in ms, text kind. keeper: one is under way, b ms are left
-	opDone    = 'X' // server: the shutdown is complete
-	opDo      = 'G' // keeper: do text: reload, shutdown KIND, handover
-	opCommand = 'M' // server: start CMD now. keeper: CMD has pid a (0: not started), status b once it ended
-	opUpgrade = 'U' // server: go over to the binary text. keeper: the result, "" is success
-	opFind    = 'F' // server: which children of yours lead sessions? keeper: their pids, 8 bytes each in text
-	opAsk     = '?' // keeper: are you there? server: the same back
-)
-
-const packetHead = 17
-
-func (p *packet) encode() []byte {
-	b := make([]byte, packetHead, packetHead+len(p.text))
-	b[0] = p.op
-	binary.LittleEndian.PutUint64(b[1:], uint64(p.a))
-	binary.LittleEndian.PutUint64(b[9:], uint64(p.b))
-	return append(b, p.text...)
-}
-
-func decodePacket(b []byte, fds []int) (packet, bool) {
-	if len(b) < packetHead {
-		return packet{}, false
-	}
-	return packet{op: b[0], a: int64(binary.LittleEndian.Uint64(b[1:])), b: int64(binary.LittleEndian.Uint64(b[9:])), text: string(b[packetHead:]), fds: fds}, true
-}
-
-// link is one end of the pair. send never waits; one goroutine writes, in order.
-type link struct {
-	fd   int
-	file *os.File
-	raw  syscall.RawConn
-	out  queue[packet]
-	buf  []byte
-}
-
-// linkTime is how long a record may take to reach the other side.
-const linkTime = 5 * time.Second
-
-// maxPacket bounds a record: 1000 exits fit.
-const maxPacket = 32 << 10
-
-func newLink(fd int) (*link, error) {
-	l := &link{fd: fd, file: os.NewFile(uintptr(fd), "link"), buf: make([]byte, maxPacket)}
-	raw, err := l.file.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	l.raw = raw
-	l.out.init()
-	background("link", l.write)
-	return l, nil
-}
-
-func (l *link) send(p packet) { l.out.put(p) }
-
-// flush waits until what was sent has left, at most limit.
-func (l *link) flush(limit time.Duration) { l.sendNow(packet{}, limit) }
-
-// sendNow sends a record and waits until it has left, at most limit.
-func (l *link) sendNow(p packet, limit time.Duration) {
-	p.sent = make(chan struct{})
-	l.out.put(p)
-	wait := time.NewTimer(limit)
-	defer wait.Stop()
-	select {
-	case <-p.sent:
-	case <-wait.C:
-	}
-}
-
-func (l *link) write() {
-	broken := false
-	for range l.out.wake {
-		for _, p := range l.out.take() {
-			if p.op != 0 && !broken {
-				broken = !l.put(p)
-			}
-			if p.sent != nil {
-				close(p.sent)
-			}
-		}
-	}
-}
-
-// put writes one record; false when there will never be a reader again. Descriptors on their way count against a limit of the
-// kernel's (unix(7), ETOOMANYREFS): then the reader needs a moment.
-func (l *link) put(p packet) bool {
-	data := p.encode()
-	for {
-		var err error
-		if e := l.raw.Write(func(fd uintptr) bool {
-			err = sysSendPacket(int(fd), data, p.fds)
-			return err != syscall.EAGAIN
-		}); e != nil || err == syscall.EPIPE || err == syscall.ECONNRESET {
-			return false
-		}
-		if err == nil {
-			return true
-		}
-		if err != syscall.ETOOMANYREFS && err != syscall.ENOBUFS && err != syscall.ENOMEM && err != syscall.EINTR {
-			logf(logError, "a record between keeper and server is lost: %v", err)
-			return true
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// recv waits for the next record; an error means that the other side is gone.
-func (l *link) recv() (packet, error) {
-	var p packet
-	var n int
-	var fds []int
-	var err error
-	if e := l.raw.Read(func(fd uintptr) bool {
-		n, fds, err = sysRecvPacket(int(fd), l.buf)
-		return err != syscall.EAGAIN
-	}); e != nil {
-		return p, e
-	}
-	if err != nil {
-		return p, err
-	}
-	p, ok := decodePacket(l.buf[:n], fds)
-	if !ok {
-		return p, errors.New("the other side of the link has gone")
-	}
-	return p, nil
-}
-
-func (l *link) close() { l.file.Close() }
-
-// pause has recv return an error, without taking anything more, until goOn.
-func (l *link) pause() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) }
-func (l *link) goOn()  { _ = l.file.SetReadDeadline(time.Time{}) }
-
 // --- options
 
 // keeperOptions is what the command line and the environment say about `zinit init`.
@@ -207,33 +52,37 @@ var initFlags = []*commandFlag{
 	&systemDirFlag, &logLevelFlag, &socketModeFlag, &socketGroupFlag, &shutdownTimeoutFlag, &socketFlag,
 }
 
-// parseInit reads the words behind `zinit init`. Under a kernel, which hands on boot words that it does not know, strict is false and those are ignored.
+// parseInit reads the words behind `zinit init`. In a container the first word that is no flag begins CMD, with or without "--" before it.
+// Under a kernel, which hands on boot words that it does not know, strict is false and those are ignored.
 func parseInit(args []string, strict bool) (keeperOptions, error) {
 	o := keeperOptions{container: os.Getenv("ZINIT_CONTAINER") == "1", cmdWait: 5 * time.Second, rewrite: map[int]int{}, logLevel: os.Getenv("ZINIT_LOG_LEVEL")}
 	unknown := ""
-	for i := 0; i < len(args); i++ {
-		word := args[i]
-		if word == "--" {
-			o.cmd = args[i+1:]
-			break
-		}
-		name, value, inline := strings.Cut(word, "=")
-		f := flagNamed(name, initFlags)
-		if f == nil {
-			if strict || strings.HasPrefix(word, "-") {
+	for len(args) > 0 && o.cmd == nil {
+		n, word := 1, args[0]
+		switch {
+		case word == "--":
+			o.cmd = args[1:]
+		case len(word) > 1 && word[0] == '-':
+			flags, used, err := initFlag(args)
+			if _, is := err.(*unknownFlag); is {
 				unknown = firstSet(unknown, word)
+				break
 			}
-			continue
-		}
-		if f.arg != "" && !inline {
-			if i++; i >= len(args) {
-				return o, fmt.Errorf("zinit init: %s needs %s", word, f.arg)
+			for _, f := range flags {
+				if err == nil {
+					err = o.set(f.name, f.value)
+				}
 			}
-			value = args[i]
+			if err != nil {
+				return o, err
+			}
+			n = used
+		case o.container:
+			o.cmd = args
+		case strict:
+			unknown = firstSet(unknown, word)
 		}
-		if err := o.set(f.name, value); err != nil {
-			return o, err
-		}
+		args = args[n:]
 	}
 	if unknown != "" {
 		err := fmt.Errorf("zinit init: unknown flag or word `%s`; a program to run stands behind --", unknown)
@@ -252,6 +101,49 @@ func parseInit(args []string, strict bool) (keeperOptions, error) {
 		return o, errors.New("zinit init: a program behind -- belongs to a container; add -c")
 	}
 	return o, nil
+}
+
+// namedValue is a flag as it was given.
+type namedValue struct{ name, value string }
+
+// unknownFlag is a word that looks like a flag and is none.
+type unknownFlag struct{ word string }
+
+func (e *unknownFlag) Error() string { return "unknown flag " + e.word }
+
+// initFlag reads the flags in the first of the words (--name, --name=value, -c, -cg, -e143) and says how many words that took.
+func initFlag(words []string) (flags []namedValue, used int, err error) {
+	word := words[0]
+	for letters := word; ; {
+		name, value, joined := strings.Cut(letters, "=")
+		rest := ""
+		if name[1] != '-' && len(name) > 2 { // letters that follow: a value, or more flags
+			name, value, rest = letters[:2], strings.TrimPrefix(letters[2:], "="), letters[2:]
+			joined = true
+		}
+		f := flagNamed(name, initFlags)
+		if f == nil {
+			return nil, 1, &unknownFlag{word}
+		}
+		if f.arg == "" && joined && rest == "" {
+			return nil, 1, fmt.Errorf("zinit init: %s takes no value", name)
+		}
+		if f.arg == "" {
+			flags = append(flags, namedValue{name: f.name})
+			if rest == "" {
+				return flags, 1, nil
+			}
+			letters = "-" + rest
+			continue
+		}
+		if joined {
+			return append(flags, namedValue{f.name, value}), 1, nil
+		}
+		if len(words) < 2 {
+			return nil, 1, fmt.Errorf("zinit init: %s needs %s", word, f.arg)
+		}
+		return append(flags, namedValue{f.name, words[1]}), 2, nil
+	}
 }
 
 func (o *keeperOptions) set(name, value string) error {
@@ -311,27 +203,21 @@ func (o *keeperOptions) set(name, value string) error {
 
 // --- the keeper
 
-// exitRecord is one end of a child, kept until the server has saved what follows from it.
-type exitRecord struct {
-	seq    uint64
-	pid    int
-	status uint32
-}
-
 // keeper is the parent of the server, of every service and of CMD. One goroutine owns it. Times are deadlines; zero is none.
 type keeper struct {
 	opts keeperOptions
-	one  bool   // we are PID 1
-	self string // our program, absolute
-	prog int    // our program, open; -1: none
-	memo int    // the server's state, a memfd; -1: none
+	args []string // behind `zinit init`, as the next image of this process reads them
+	one  bool     // we are PID 1
+	self string   // our program, absolute
+	prog int      // our program, open; -1: none
+	memo int      // the server's state, a memfd; -1: none
 
 	signals chan os.Signal
 	packets chan from
 	results chan trial
 	broken  chan struct{} // a goroutine of ours has panicked
-	mishaps int           // panics in a row …
-	brokeAt int64         // … and when the last one was, by sysMono
+	panics  int           // in a row …
+	brokeAt int64         // … and when the first of them was, by sysMono
 
 	server  serverChild
 	tries   int       // servers in a row that never came up
@@ -342,6 +228,7 @@ type keeper struct {
 	store map[string][]int // descriptors that outlive a server
 	procs map[string]int   // processes that belong to them
 	exits []exitRecord
+	bound int // how many of them there may be before some are dropped
 	seq   uint64
 	told  uint64 // up to which exit the present server has been told
 
@@ -350,40 +237,45 @@ type keeper struct {
 	emergency  bool
 	leftBehind bool
 
-	dog    *watchdog      // nil: none
-	feedAt time.Time      // when to ask the server for a sign of life for it
-	lounge *emergencyRoom // made when first needed
+	watchdog *watchdog      // nil: none
+	feedAt   time.Time      // when to ask the server for a sign of life for it
+	console  *emergencyRoom // made when first needed
 
 	trying  bool      // a new binary is being tried
 	newPath string    // the binary that we go over to
 	newBy   time.Time // until when its server must be live
 }
 
-// from is a record with the server that sent it.
+// from is a record with the server that sent it; without a link it is the end of the emergency.
 type from struct {
 	link *link
 	p    packet
-	gone bool
 }
 
 // serverChild is the present server.
 type serverChild struct {
 	pid     int
 	link    *link
+	read    chan struct{} // closed when its link is not read any more
 	live    bool
 	liveAt  time.Time
-	hungUp  bool      // its link is not read any more
-	planned bool      // it was told to hand over
-	starved int       // how often the kernel had killed for want of memory when it was started
-	killAt  time.Time // when a handover takes too long
-	askedAt time.Time // since when an answer is missing
+	planned bool       // it was told to hand over
+	hung    bool       // it was killed because it did not answer
+	starved int        // how often the kernel had killed for want of memory when it was started
+	killAt  time.Time  // when a handover takes too long
+	answer  answerWait // for the sign of life that is missing
+	askAt   time.Time  // when to ask for one, because of exits that it has not acknowledged
 }
+
+// becauseCritical stands behind the kind of a shutdown that the end of a critical service began: then its code is the one that counts.
+const becauseCritical = "critical"
 
 // keeperClosing is a shutdown under way, as the keeper must be able to end it without a server.
 type keeperClosing struct {
 	kind   string
 	code   int
 	at     time.Time // when its time is over
+	fixed  bool      // the code counts, whatever CMD answers: it began the end
 	taken  bool      // the keeper does it by itself
 	killAt time.Time
 	forced bool
@@ -410,19 +302,32 @@ const (
 	maxDown      = time.Minute
 	ownTime      = 500 * time.Millisecond // before the end of a shutdown's time the keeper takes over
 	handoverTime = 2 * time.Second
-	answerTime   = 5 * time.Second
 	maxExits     = 1 << 16
 	exitLost     = 70
 )
 
 // initMain is the role of `zinit init`, with the words after that name. It returns the exit code; a machine's PID 1 never returns.
-func initMain(args []string) int {
+func initMain(args []string) (code int) {
 	one := os.Getpid() == 1
+	container := !one
+	if one {
+		afterPanic = func() {} // a goroutine less is better than a kernel without PID 1; the keeper's loop knows more
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			panicked("PID 1", r)
+			code = exitLost
+			if !container {
+				code = emergencyForEver(fmt.Sprintf("a defect of PID 1 itself: %v", r))
+			}
+		}
+	}()
 	o, err := parseInit(args, !one)
+	container = container || o.container
 	if err != nil {
 		errorf("%v", err)
 		hint("zinit help init")
-		if one && !o.container {
+		if !container {
 			return emergencyForEver(err.Error())
 		}
 		return exitUsage
@@ -430,7 +335,7 @@ func initMain(args []string) int {
 	if o.logLevel != "" {
 		if err := setLogLevel(o.logLevel); err != nil {
 			errorf("%v", err)
-			if !one || o.container {
+			if container {
 				return exitUsage
 			}
 			os.Unsetenv("ZINIT_LOG_LEVEL") // a machine boots all the same
@@ -447,14 +352,57 @@ func initMain(args []string) int {
 		hint("zinit server runs services under another init")
 		return exitRefused
 	}
+	if !one && !mayRunBeside(o) {
+		return exitRefused
+	}
 	k := newKeeper(o, one)
+	k.args = args
 	if _, err := os.Stat(containerDir); err == nil && o.container && os.Getenv("ZINIT_CONFIG_DIR") == "" && !slices.Contains(o.server, "--config-dir") {
 		k.opts.server = append(k.opts.server, "--config-dir", containerDir)
 	}
-	if !o.container && one {
-		k.asMachine()
+	if !o.container {
+		if err := guarded(func() error { k.asMachine(); return nil }); err != nil {
+			logf(logError, "boot: %v; going on with what there is", err)
+		}
 	}
 	return k.run()
+}
+
+// mayRunBeside says whether a keeper that is not PID 1 may run, and says why not: a machine has one PID 1, and a server that lives at the socket
+// runs the same services already.
+func mayRunBeside(o keeperOptions) bool {
+	if !o.container {
+		errorf("zinit init without -c is for PID 1 of a machine; this is pid %d", os.Getpid())
+		hint("`zinit server` runs services under another init; `zinit init -c` is for containers")
+		return false
+	}
+	if os.Getenv(resumeVar) != "" {
+		return true // the server at the socket is ours
+	}
+	paths := keeperSockets()
+	if p := os.Getenv("ZINIT_SOCKET"); p != "" {
+		paths = []string{p}
+	}
+	for i := 0; i < len(o.server); i += 2 { // flags and their values
+		if o.server[i] == "--socket" {
+			paths = []string{o.server[i+1]}
+		}
+	}
+	for _, p := range paths {
+		conn, err := dialUnix(p, 2*time.Second)
+		if err != nil {
+			continue
+		}
+		pid := peerOf(conn).pid
+		conn.Close()
+		if pid > 0 && errors.Is(sysKill(pid, 0), syscall.ESRCH) {
+			continue // it has died; a child that it was just starting holds the socket until it executes
+		}
+		errorf("a server is live at %s: pid %d; its services would run twice", p, pid)
+		hint("stop it with `zinit --socket %s shutdown`, or choose another --socket", p)
+		return false
+	}
+	return true
 }
 
 // containerDir is where an image has its services, for whatever user the container runs as.
@@ -575,10 +523,7 @@ func (k *keeper) flush() { serverLog.flush(300 * time.Millisecond) }
 
 // nextDue is the earliest deadline.
 func (k *keeper) nextDue() time.Time {
-	all := []time.Time{k.startAt, k.server.killAt, k.cmd.startAt, k.newBy, k.feedAt}
-	if !k.server.askedAt.IsZero() {
-		all = append(all, k.server.askedAt.Add(answerTime))
-	}
+	all := []time.Time{k.startAt, k.server.killAt, k.server.answer.next, k.server.askAt, k.cmd.startAt, k.newBy, k.feedAt}
 	if k.server.pid != 0 && !k.server.live {
 		all = append(all, k.downAt.Add(maxDown))
 	}
@@ -610,10 +555,7 @@ func (k *keeper) onTime(now time.Time) (code int, done bool) {
 		k.server.killAt = time.Time{}
 		_ = sysKill(k.server.pid, sigKill)
 	}
-	if a := k.server.askedAt; !a.IsZero() && over(a.Add(answerTime), now) {
-		k.server.askedAt = time.Time{}
-		logf(logError, "the server (pid %d) has not answered for %s; kill -USR1 %d replaces it", k.server.pid, span(answerTime), os.Getpid())
-	}
+	k.lookForLife(now)
 	if k.server.pid != 0 && !k.server.live && over(k.downAt.Add(maxDown), now) && !k.leftBehind {
 		k.giveUp("it does not come up")
 	}
@@ -680,7 +622,7 @@ func (k *keeper) end() (int, bool) {
 		return c.code, true
 	}
 	k.flush()
-	machineDown(c.kind, k.dog)
+	machineDown(c.kind, k.watchdog)
 	return c.code, true
 }
 
@@ -690,6 +632,12 @@ func (k *keeper) end() (int, bool) {
 func (k *keeper) startServer() {
 	path := firstSet(k.newPath, k.program())
 	ours, theirs, err := sysSocketPair()
+	var l *link
+	if err == nil {
+		if l, err = newLink(ours); err != nil {
+			_ = sysClose(theirs)
+		}
+	}
 	if err != nil {
 		logf(logError, "cannot make the link to the server: %v", err)
 		k.serverFailed()
@@ -710,29 +658,29 @@ func (k *keeper) startServer() {
 	pid, err := sysForkServer(path, argv, []int{0, 1, 2, theirs, k.memo})
 	_ = sysClose(theirs)
 	if err != nil {
-		_ = sysClose(ours)
+		l.close()
 		logf(logError, "cannot run the server %s: %v", path, err)
 		k.serverFailed()
 		return
 	}
-	l, err := newLink(ours)
-	if err != nil {
-		logf(logError, "cannot watch the server: %v", err)
-	}
 	k.server = serverChild{pid: pid, link: l, starved: sysOutOfMemory()}
-	k.listen(l)
+	k.listen()
 	k.welcome()
+	k.server.answer.begin(sysComputed(pid), time.Now()) // "live" is its first answer
 }
 
-// listen brings the records of a server to the keeper's loop.
-func (k *keeper) listen(l *link) {
+// listen brings the records of the server to the keeper's loop.
+func (k *keeper) listen() {
+	l, read := k.server.link, make(chan struct{})
+	k.server.read = read
 	background("link of the server", func() {
+		defer close(read)
 		for {
 			p, err := l.recv()
-			k.packets <- from{l, p, err != nil}
 			if err != nil {
 				return
 			}
+			k.packets <- from{l, p}
 		}
 	})
 }
@@ -769,7 +717,7 @@ func (k *keeper) serverEnded(status uint32) {
 	if k.closing != nil && k.closing.taken {
 		return
 	}
-	outside := how.Signal == sigKill // somebody's wish: it says nothing about the state …
+	outside := how.Signal == sigKill && !s.hung // somebody's wish: it says nothing about the state …
 	if outside && sysOutOfMemory() > s.starved {
 		outside = false // … unless it was the kernel's
 		logf(logError, "the memory was used up when the server was killed")
@@ -834,9 +782,8 @@ func (k *keeper) openEmergency(why string) {
 	}
 	k.emergency = true
 	k.flush()
-	room := k.room()
 	background("emergency", func() {
-		wish := room.open(why)
+		wish := k.offer(why)
 		k.packets <- from{p: packet{op: opDo, text: wish}}
 	})
 }
@@ -854,17 +801,18 @@ func (k *keeper) onPacket(f from) {
 		}
 		return
 	}
-	if f.link != k.server.link || f.gone {
-		k.server.hungUp = k.server.hungUp || f.link == k.server.link
+	if f.link != k.server.link {
 		closeAll(f.p.fds)
 		return
 	}
 	p := f.p
-	k.server.askedAt = time.Time{}
+	if !k.server.live && k.server.pid != 0 {
+		k.server.answer.begin(sysComputed(k.server.pid), time.Now()) // it is getting on
+	}
 	switch p.op {
 	case opStore:
 		closeAll(k.store[p.text])
-		k.store[p.text] = p.fds
+		k.store[p.text], p.fds = p.fds, nil
 	case opDrop:
 		closeAll(k.store[p.text])
 		delete(k.store, p.text)
@@ -874,7 +822,9 @@ func (k *keeper) onPacket(f from) {
 	case opAck:
 		k.acknowledged(p.text)
 	case opAsk:
-		_ = k.dog.feed()
+		k.server.answer = answerWait{}
+		k.expectAcks()
+		_ = k.watchdog.feed()
 	case opSync:
 		if k.server.pid != 0 {
 			k.reap()
@@ -884,12 +834,15 @@ func (k *keeper) onPacket(f from) {
 		f.link.send(packet{op: opFind, text: string(sysLeaders(k.server.pid))})
 	case opLive:
 		k.server.live, k.server.liveAt, k.tries = true, time.Now(), 0
+		k.server.answer = answerWait{}
+		k.expectAcks()
 		k.confirmUpgrade()
 	case opClosing:
 		if k.closing != nil {
 			break
 		}
-		k.closing = &keeperClosing{kind: p.text, code: int(p.a), at: time.Now().Add(time.Duration(p.b) * time.Millisecond)}
+		kind, why, _ := strings.Cut(p.text, " ")
+		k.closing = &keeperClosing{kind: kind, code: int(p.a), at: time.Now().Add(time.Duration(p.b) * time.Millisecond), fixed: why == becauseCritical}
 	case opDone:
 		if k.closing == nil {
 			k.closing = &keeperClosing{kind: p.text, code: int(p.a)}
@@ -903,6 +856,7 @@ func (k *keeper) onPacket(f from) {
 	case opDo:
 		k.doFor(p.text)
 	}
+	closeAll(p.fds)
 }
 
 // doFor does what only PID 1 can, for the server.
@@ -933,17 +887,6 @@ func (k *keeper) tell(what string) {
 	}
 	k.server.link.send(packet{op: opDo, text: what})
 	k.ask()
-}
-
-// ask has the server give a sign of life.
-func (k *keeper) ask() {
-	if k.server.link == nil {
-		return
-	}
-	k.server.link.send(packet{op: opAsk})
-	if k.server.askedAt.IsZero() {
-		k.server.askedAt = time.Now()
-	}
 }
 
 // handover replaces the server by a new one: it saves what it must and ends, or is killed after two seconds.
@@ -983,10 +926,36 @@ func (k *keeper) reap() {
 		k.seq++
 		k.exits = append(k.exits, exitRecord{k.seq, pid, status})
 	}
-	if n := len(k.exits) - maxExits; n > 0 {
-		k.exits = slices.Delete(k.exits, 0, n)
-	}
+	k.boundExits()
 	k.sendExits()
+}
+
+// boundExits drops what nobody may ask for when too many ends are not acknowledged: the oldest of orphans, which lead no session as every start
+// does; and only when that is not enough, the oldest of unknown processes.
+func (k *keeper) boundExits() {
+	if len(k.exits) <= max(maxExits, k.bound) {
+		return
+	}
+	ours := map[int]bool{}
+	for _, pid := range k.procs {
+		ours[pid] = true
+	}
+	const some = maxExits / 16 // more than need be, so that it is not done for every exit
+	n := len(k.exits) - maxExits + some
+	k.dropExits(n, func(e exitRecord) bool { return e.status&leaderBit == 0 && !ours[e.pid] })
+	if n = len(k.exits) - 2*maxExits; n > 0 {
+		k.dropExits(n+some, func(e exitRecord) bool { return !ours[e.pid] })
+	}
+	k.bound = len(k.exits) + some
+}
+
+// dropExits drops the n oldest for which that is allowed.
+func (k *keeper) dropExits(n int, may func(exitRecord) bool) {
+	k.exits = slices.DeleteFunc(k.exits, func(e exitRecord) bool {
+		drop := n > 0 && may(e)
+		n -= b2i(drop)
+		return drop
+	})
 }
 
 // reapFor reaps until no child is left, at most for a time.
@@ -1003,11 +972,6 @@ func (k *keeper) reapFor(limit time.Duration) {
 // stopped says whether a wait status tells of a stop, not of an end (wait(2), WIFSTOPPED).
 func stopped(status uint32) bool { return status&0xff == 0x7f }
 
-const exitSize = 20
-
-// leaderBit marks, in the status of an exit record, what led a session of its own, as the main process of every service does.
-const leaderBit = 1 << 31
-
 // sendExits tells the server of the ends that it has not heard of.
 func (k *keeper) sendExits() {
 	if k.server.link == nil {
@@ -1019,15 +983,10 @@ func (k *keeper) sendExits() {
 	}
 	list := k.exits[first:]
 	k.told = k.seq
+	k.expectAcks()
 	for len(list) > 0 {
 		n := min(len(list), 1000)
-		var b []byte
-		for _, e := range list[:n] {
-			b = binary.LittleEndian.AppendUint64(b, e.seq)
-			b = binary.LittleEndian.AppendUint64(b, uint64(e.pid))
-			b = binary.LittleEndian.AppendUint32(b, e.status)
-		}
-		k.server.link.send(packet{op: opExits, text: string(b)})
+		k.server.link.send(packet{op: opExits, text: encodeExits(list[:n])})
 		list = list[n:]
 	}
 }
@@ -1038,6 +997,8 @@ func (k *keeper) acknowledged(text string) {
 		saved[binary.LittleEndian.Uint64(b)] = true
 	}
 	k.exits = slices.DeleteFunc(k.exits, func(e exitRecord) bool { return saved[e.seq] })
+	k.server.askAt = time.Time{}
+	k.expectAcks()
 }
 
 // --- signals
@@ -1190,7 +1151,7 @@ func (k *keeper) commandEnded(status uint32) {
 	if k.cmd.tty {
 		sysTakeTerminal()
 	}
-	if k.closing != nil {
+	if k.closing != nil && !k.closing.fixed {
 		k.closing.code = code
 	}
 	if k.server.link != nil {
@@ -1265,24 +1226,6 @@ type trial struct {
 
 // upgradeTime is how long a new binary has to read the state, and then its server to adopt everything.
 const upgradeTime = 10 * time.Second
-
-// tryUpgrade has a new binary ("": the one on disk at our own path) prove that it runs and reads the state, on a goroutine; the
-// result comes to onTried. Nothing has changed until then.
-func (k *keeper) tryUpgrade(path string) {
-	if path == "" {
-		path = k.self
-	}
-	if k.closing != nil || k.server.planned || k.trying {
-		k.upgraded(trial{path: path, err: errors.New("a shutdown or another upgrade is under way")})
-		return
-	}
-	k.trying = true
-	memo := k.memo
-	background("trying a new binary", func() {
-		version, err := sysTryBinary(path, memo, upgradeTime)
-		k.results <- trial{path, version, err}
-	})
-}
 
 func (k *keeper) upgraded(r trial) {
 	p := packet{op: opUpgrade, text: r.version}
@@ -1359,15 +1302,11 @@ func ignoreForExec() { signal.Ignore(syscall.SIGHUP, syscall.SIGINT) }
 // machine offers the emergency for ever and a container ends.
 func (k *keeper) survive() int {
 	if now := sysMono(); now-k.brokeAt > int64(time.Minute) {
-		k.mishaps, k.brokeAt = 0, now
+		k.panics, k.brokeAt = 0, now
 	}
 	err := errors.New("it happens again and again")
-	if k.mishaps++; k.mishaps <= 3 {
-		bounded("go on after a panic", 2*time.Second, func() {
-			if k.server.link != nil {
-				k.quiesce()
-			}
-		})
+	if k.panics++; k.panics <= 3 {
+		bounded("go on after a panic", 2*time.Second, k.quiesce)
 		err = guarded(func() error { return k.goOver(k.program()) })
 	}
 	why := "a defect of PID 1 itself (see above): " + err.Error()
@@ -1378,59 +1317,60 @@ func (k *keeper) survive() int {
 	return exitLost
 }
 
-// goOver executes another image of this process, which goes on with all that we hold. It returns only on error.
-func (k *keeper) goOver(path string) error {
-	memo, err := k.resumeMemo(path)
-	if err != nil {
-		return err
-	}
-	k.flush()
-	ignoreForExec()
-	err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
-	_ = sysClose(memo)
-	return err
-}
-
 // goOn reads the link again after quiesce.
 func (k *keeper) goOn() {
 	signal.Notify(k.signals, keeperSignals()...)
 	sysShield()
-	k.server.hungUp = false
-	k.server.link.goOn()
-	k.listen(k.server.link)
+	if k.server.link != nil {
+		k.server.link.goOn()
+		k.listen()
+	}
 }
 
 // quiesce brings the link to rest before an execve: what was read from it has been taken, what was sent has left, and the rest stays
-// in the socket for the next image.
+// in the socket for the next image. A server that dies meanwhile may have been followed by another one.
 func (k *keeper) quiesce() {
-	l := k.server.link
-	k.hush()
-	for more := true; more; {
-		select {
-		case s := <-k.signals:
-			k.onSignal(int(s.(syscall.Signal)))
-		default:
-			more = false
+	for {
+		l := k.server.link
+		k.takeRead()
+		for more := true; more; {
+			select {
+			case s := <-k.signals:
+				k.onSignal(int(s.(syscall.Signal)))
+			default:
+				more = false
+			}
+		}
+		if k.server.link == l {
+			if l != nil {
+				l.flush(time.Second)
+			}
+			return
 		}
 	}
-	l.flush(time.Second)
 }
 
-// hush ends the reading of the link, after what was read has been taken.
-func (k *keeper) hush() {
-	l := k.server.link
-	l.pause()
-	for !k.server.hungUp {
-		k.onPacket(<-k.packets)
+// takeRead ends the reading of the link, after what was read has been taken. That may be the end of the server, so that there is no link any more.
+func (k *keeper) takeRead() {
+	if k.server.link == nil {
+		return
+	}
+	read := k.server.read
+	k.server.link.pause()
+	for {
+		select {
+		case f := <-k.packets:
+			k.onPacket(f)
+		case <-read:
+			return
+		}
 	}
 }
 
 // lastWords takes what the server sent before it died: pipes of what it was just starting, pids, ends that are saved.
 func (k *keeper) lastWords() {
 	l := k.server.link
-	if !k.server.hungUp {
-		k.hush()
-	}
+	k.takeRead()
 	for {
 		n, fds, err := sysRecvPacket(l.fd, l.buf)
 		p, ok := decodePacket(l.buf[:max(n, 0)], fds)
@@ -1440,126 +1380,6 @@ func (k *keeper) lastWords() {
 		k.onPacket(from{link: l, p: p})
 	}
 	l.close()
-}
-
-// resumeVar names the descriptor with what an earlier image of this keeper held.
-const resumeVar = "ZINIT_RESUME"
-
-// held lists the descriptors that the next image needs.
-func (k *keeper) held(memo int) []int {
-	fds := []int{memo, k.memo}
-	if k.server.link != nil {
-		fds = append(fds, k.server.link.fd)
-	}
-	for _, list := range k.store {
-		fds = append(fds, list...)
-	}
-	return slices.DeleteFunc(fds, func(fd int) bool { return fd < 0 })
-}
-
-// resumeMemo writes what the keeper holds into memory that survives its execve: lines of a word and numbers.
-func (k *keeper) resumeMemo(path string) (int, error) {
-	var b strings.Builder
-	if !strings.HasPrefix(path, "/proc/") {
-		k.self = path
-	}
-	fmt.Fprintf(&b, "version 1\nstate %d\nseq %d\nself %s\nmishaps %d %d\n", k.memo, k.seq, k.self, k.mishaps, k.brokeAt)
-	if k.server.link != nil {
-		fmt.Fprintf(&b, "server %d %d\n", k.server.pid, k.server.link.fd)
-	}
-	if c := k.closing; c != nil {
-		fmt.Fprintf(&b, "closing %s\t%d\t%d\n", c.kind, c.code, time.Until(c.at).Milliseconds())
-	}
-	for _, e := range k.exits {
-		fmt.Fprintf(&b, "exit %d %d %d\n", e.seq, e.pid, e.status)
-	}
-	for _, key := range slices.Sorted(maps.Keys(k.store)) {
-		fmt.Fprintf(&b, "store %s", key)
-		for _, fd := range k.store[key] {
-			fmt.Fprintf(&b, "\t%d", fd)
-		}
-		b.WriteByte('\n')
-	}
-	for _, key := range slices.Sorted(maps.Keys(k.procs)) {
-		fmt.Fprintf(&b, "process %s\t%d\n", key, k.procs[key])
-	}
-	c := &k.cmd
-	fmt.Fprintf(&b, "cmd %d %d %d %d %d\n", c.pid, b2i(c.started), b2i(c.ended), c.status, b2i(c.tty))
-	return sysMemfdWith("zinit-keeper", []byte(b.String()))
-}
-
-// resume takes over what an earlier image of this process held; false when there was none.
-func (k *keeper) resume() bool {
-	fd, err := strconv.Atoi(os.Getenv(resumeVar))
-	os.Unsetenv(resumeVar)
-	if err != nil {
-		return false
-	}
-	data, err := sysReadAll(fd)
-	_ = sysClose(fd)
-	if err != nil {
-		logf(logError, "cannot read what the last image of PID 1 left: %v", err)
-		return false
-	}
-	linkFD := -1
-	for _, line := range strings.Split(string(data), "\n") {
-		word, rest, _ := strings.Cut(line, " ")
-		var n [5]int
-		for i, f := range strings.Fields(rest) {
-			if i < len(n) {
-				n[i], _ = strconv.Atoi(f)
-			}
-		}
-		switch word {
-		case "server":
-			k.server.pid, linkFD = n[0], n[1]
-		case "state":
-			_ = sysClose(k.memo)
-			k.memo = n[0]
-			sysCloexec(k.memo)
-		case "self":
-			k.self = rest
-		case "mishaps":
-			k.mishaps, k.brokeAt = n[0], int64(n[1])
-		case "closing":
-			if f := strings.Split(rest, "\t"); len(f) == 3 {
-				code, _ := strconv.Atoi(f[1])
-				left, _ := strconv.Atoi(f[2])
-				k.closing = &keeperClosing{kind: f[0], code: code, at: time.Now().Add(time.Duration(left) * time.Millisecond)}
-			}
-		case "seq":
-			k.seq = uint64(n[0])
-		case "exit":
-			k.exits = append(k.exits, exitRecord{uint64(n[0]), n[1], uint32(n[2])})
-		case "store":
-			fields := strings.Split(rest, "\t")
-			for _, f := range fields[1:] {
-				if n, err := strconv.Atoi(f); err == nil {
-					sysCloexec(n)
-					k.store[fields[0]] = append(k.store[fields[0]], n)
-				}
-			}
-		case "process":
-			key, pid, _ := strings.Cut(rest, "\t")
-			k.procs[key], _ = strconv.Atoi(pid)
-		case "cmd":
-			k.cmd.pid, k.cmd.started, k.cmd.ended, k.cmd.status, k.cmd.tty = n[0], n[1] != 0, n[2] != 0, uint32(n[3]), n[4] != 0
-		}
-	}
-	if linkFD < 0 || k.server.pid == 0 {
-		return true
-	}
-	sysCloexec(linkFD)
-	l, err := newLink(linkFD)
-	if err != nil {
-		logf(logError, "cannot go on with the server: %v", err)
-		_ = sysKill(k.server.pid, sigKill)
-		return true
-	}
-	k.server.link, k.server.live, k.server.liveAt = l, true, time.Now()
-	k.listen(l)
-	logf(logInfo, "PID %d is version %s now", os.Getpid(), version)
-	return true
 }
 
 // --- system mode: what the keeper does around the boot
@@ -1584,9 +1404,12 @@ func (k *keeper) asMachine() {
 		k.bootSystem()
 		return
 	}
-	line, _ := newBoot("/").read("/proc/cmdline")
-	w, _ := parseBootWords(line)
-	k.words(w)
+	_ = guarded(func() error { // of a parser; the last image has read the same
+		line, _ := newBoot("/").read("/proc/cmdline")
+		w, _ := parseBootWords(line)
+		k.words(w)
+		return nil
+	})
 }
 
 // bootSystem does the early boot of a machine, until it works: what cannot be done without offers the emergency first.
@@ -1602,7 +1425,7 @@ func (k *keeper) bootSystem() {
 			why = err.Error()
 		}
 		k.flush()
-		wish := k.room().open(why)
+		wish := k.offer(why)
 		if wish != "" {
 			k.flush()
 			machineDown(wish, nil)
@@ -1634,7 +1457,7 @@ func (k *keeper) words(w bootWords) {
 		logf(logError, "%v", err)
 		return
 	}
-	k.dog = dog
+	k.watchdog = dog
 	k.feedAt = time.Now()
 }
 
@@ -1643,26 +1466,37 @@ const watchdogSeconds = 30
 
 // feed asks the server for a sign of life; what it answers feeds the watchdog.
 func (k *keeper) feed() {
-	k.feedAt = time.Now().Add(k.dog.every)
+	k.feedAt = time.Now().Add(k.watchdog.every)
 	if k.closing != nil {
-		_ = k.dog.feed()
+		_ = k.watchdog.feed()
 		return
 	}
 	k.ask()
 }
 
-func (k *keeper) room() *emergencyRoom {
-	if k.lounge == nil {
-		k.lounge = newEmergencyRoom(waitUntilEnd)
+// offer opens the emergency, and returns what the person wishes. There is one at a time.
+func (k *keeper) offer(why string) (wish string) {
+	if k.console == nil {
+		k.console = newEmergencyRoom(waitUntilEnd)
 	}
-	return k.lounge
+	return k.console.offer(why)
 }
 
-// emergencyForEver is the end of a PID 1 that was called with words that it does not understand: it offers the console and never exits.
+// offer is open that outlives a panic in it.
+func (e *emergencyRoom) offer(why string) (wish string) {
+	err := guarded(func() error { wish = e.open(why); return nil })
+	if err != nil {
+		logf(logError, "emergency: %v", err)
+		e.wait()
+	}
+	return wish
+}
+
+// emergencyForEver is the end of a PID 1 that cannot go on, or was called with words that it does not understand: it offers the console and never exits.
 func emergencyForEver(why string) int {
 	room := newEmergencyRoom(reapUntilEnd)
 	for {
-		if wish := room.open(why); wish != "" {
+		if wish := room.offer(why); wish != "" {
 			machineDown(wish, nil)
 		}
 	}
@@ -1686,6 +1520,7 @@ type bootStep struct {
 type bootStage struct {
 	name  string
 	steps func(*boot) []bootStep
+	vital bool // the boot cannot go on when its actions cannot be worked out
 }
 
 // boot is one way through the table.
@@ -1702,28 +1537,26 @@ func newBoot(root string) *boot { return &boot{root: root} }
 
 // bootTable is the early boot of a machine, in its order. What follows "root" is done by the init in the root file system
 // when there is one to go over to.
-func bootTable() []bootStage {
-	return []bootStage{
-		{"file systems of the kernel", (*boot).mountSteps},
-		{"console", (*boot).consoleSteps},
-		{"kernel command line", (*boot).wordSteps},
-		{"kernel modules", (*boot).moduleSteps},
-		{"root", (*boot).rootSteps},
-		{"host name", (*boot).hostnameSteps},
-		{"loopback", (*boot).loopbackSteps},
-		{"/etc/fstab", (*boot).fstabSteps},
-		{"sysctl", (*boot).sysctlSteps},
-		{"Ctrl-Alt-Del", (*boot).ctrlAltDelSteps},
-		{"random seed", (*boot).seedSteps},
-	}
+var bootTable = []bootStage{
+	{name: "file systems of the kernel", steps: (*boot).mountSteps},
+	{name: "console", steps: (*boot).consoleSteps},
+	{name: "kernel command line", steps: (*boot).wordSteps},
+	{name: "kernel modules", steps: (*boot).moduleSteps},
+	{name: "root", steps: (*boot).rootSteps, vital: true},
+	{name: "host name", steps: (*boot).hostnameSteps},
+	{name: "loopback", steps: (*boot).loopbackSteps},
+	{name: "/etc/fstab", steps: (*boot).fstabSteps},
+	{name: "sysctl", steps: (*boot).sysctlSteps},
+	{name: "Ctrl-Alt-Del", steps: (*boot).ctrlAltDelSteps},
+	{name: "random seed", steps: (*boot).seedSteps},
 }
 
 // run does the whole table. An error is one that a person must look at: the root file system could not be reached.
 // It may be run again: what is done already is left alone.
 func (b *boot) run() error {
 	b.until = time.Now().Add(deviceWait)
-	for _, stage := range bootTable() {
-		if err := runSteps(stage.steps(b)); err != nil {
+	for _, stage := range bootTable {
+		if err := runSteps(b.stepsOf(stage)); err != nil {
 			return err
 		}
 		if b.words.debug {
@@ -1731,6 +1564,17 @@ func (b *boot) run() error {
 		}
 	}
 	return nil
+}
+
+// stepsOf works out the actions of a stage. A panic in there, of a parser for example, is a step that fails.
+func (b *boot) stepsOf(stage bootStage) (steps []bootStep) {
+	err := guarded(func() error { steps = stage.steps(b); return nil })
+	if err != nil {
+		failed := failedStep("work out what to do: "+stage.name, err)
+		failed.vital = stage.vital
+		steps = []bootStep{failed}
+	}
+	return steps
 }
 
 // runSteps does what is to be done. It returns the error of a vital step; other errors are only logged.
@@ -1767,9 +1611,9 @@ func guarded(do func() error) (err error) {
 
 // print shows the table as it would be done on this machine now, and does nothing.
 func (b *boot) print(w io.Writer) {
-	for _, stage := range bootTable() {
+	for _, stage := range bootTable {
 		fmt.Fprintln(w, stage.name+":")
-		for _, s := range stage.steps(b) {
+		for _, s := range b.stepsOf(stage) {
 			line := s.what
 			if s.done != "" {
 				line += ": " + s.done
@@ -3044,10 +2888,7 @@ func machineDown(kind string, dog *watchdog) {
 		return
 	}
 	b := newBoot("/")
-	for _, part := range []struct {
-		what string
-		do   func()
-	}{
+	doParts([]downPart{
 		{"save the random seed", func() {
 			if err := b.saveSeed(); err != nil {
 				logf(logWarn, "cannot save the random seed: %v", err)
@@ -3057,17 +2898,36 @@ func machineDown(kind string, dog *watchdog) {
 		{"turn off swap", b.swapOff},
 		{"unmount file systems", func() { b.unmountAll(b.mounts) }},
 		{"write all to disk", sysSync},
-	} {
-		if !bounded(part.what, 15*time.Second, part.do) {
-			logf(logError, "gave up trying to %s", part.what)
-		}
-	}
+	}, 15*time.Second, dog)
 	dog.close()
 	logf(logInfo, "%s", kind)
 	serverLog.flush(time.Second)
 	err := sysReboot(kind)
 	for ; ; time.Sleep(time.Minute) {
 		logf(logError, "the kernel does not do it (%s: %v); the machine can be switched off", kind, err)
+	}
+}
+
+// downPart is a part of going down.
+type downPart struct {
+	what string
+	do   func()
+}
+
+// doParts does each within the limit. The watchdog is fed meanwhile: together they may take longer than its time, but not for ever.
+func doParts(parts []downPart, limit time.Duration, dog *watchdog) {
+	for _, part := range parts {
+		_ = dog.feed()
+		done := make(chan struct{})
+		background(part.what, func() {
+			defer close(done)
+			if err := guarded(func() error { part.do(); return nil }); err != nil {
+				logf(logError, "cannot %s: %v", part.what, err)
+			}
+		})
+		if !dog.feedUntil(done, limit) {
+			logf(logError, "gave up trying to %s", part.what)
+		}
 	}
 }
 
@@ -3291,6 +3151,27 @@ func (w *watchdog) feed() error {
 	}
 	_, err := w.file.WriteString("1")
 	return err
+}
+
+// feedUntil feeds the device until done is closed, at most for a time, and says whether it was closed.
+func (w *watchdog) feedUntil(done <-chan struct{}, limit time.Duration) bool {
+	every := limit
+	if w != nil {
+		every = min(w.every, limit)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); ; {
+		select {
+		case <-done:
+			return true
+		case <-tick.C:
+			if !time.Now().Before(end) {
+				return false
+			}
+			_ = w.feed()
+		}
+	}
 }
 
 // close stops the device: V is the letter that says so on purpose.

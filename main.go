@@ -122,7 +122,8 @@ type serverOptions struct {
 	keeper       bool // we run under `zinit init`: the link is descriptor 3, the state 4
 	container    bool
 	discardState bool   // what the state describes is stopped, not adopted
-	checkState   bool   // say whether the state on descriptor 3 can be read, nothing else
+	checkState   bool   // say whether the state on descriptor 3 can be read, nothing else …
+	checkKeeper  bool   // … but for what the keeper holds, on descriptor 4
 	target       string // what to start instead of everything with status start
 	withCmd      bool
 	cmdWait      time.Duration
@@ -134,7 +135,7 @@ var serverFlags = []*commandFlag{
 	&systemDirFlag, &logLevelFlag, &socketModeFlag, &socketGroupFlag, &shutdownTimeoutFlag,
 	{name: "version", help: "print the version"},
 	// What the keeper says to its server; people need none of these, so they have no help.
-	{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "with-cmd", arg: "MS"}, {name: "target", arg: "NAME"},
+	{name: "keeper"}, {name: "container"}, {name: "discard-state"}, {name: "check-state"}, {name: "check-keeper"}, {name: "with-cmd", arg: "MS"}, {name: "target", arg: "NAME"},
 }
 
 // cmdServer is the server role: flags beat the environment, which beats the defaults.
@@ -170,6 +171,7 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		container:       c.has("container"),
 		discardState:    c.has("discard-state"),
 		checkState:      c.has("check-state"),
+		checkKeeper:     c.has("check-keeper"),
 		withCmd:         c.has("with-cmd"),
 		target:          c.flag("target"),
 	}

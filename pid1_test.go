@@ -1411,6 +1411,9 @@ func TestUpgradeLosesNoSignal(t *testing.T) {
 
 // panickingMain is `zinit init` with a defect: a goroutine of PID 1 panics when SIGRTMIN+10 comes.
 func panickingMain(args []string) {
+	if os.Getenv("ZINIT_TEST_BROKEN_BOOT") != "" {
+		bootTable = slices.Insert(bootTable, 3, bootStage{name: "broken", steps: func(*boot) []bootStep { panic("as the test wants it") }})
+	}
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.Signal(sigRtmin+10))
 	background("a test", func() {
@@ -1484,7 +1487,7 @@ func TestRow38_NewServerThatFails(t *testing.T) {
 			b.is("running", "web")
 			web, old := b.status("web").PID, b.serverPID()
 			bad := filepath.Join(b.dir, "bad")
-			text := "#!/bin/sh\ncase \"$*\" in *--check-state*) echo state ok 9.9;; *) " + line + ";; esac\n"
+			text := "#!/bin/sh\ncase \"$*\" in *--check-state*) echo keeper ok; echo state ok 9.9;; *) " + line + ";; esac\n"
 			if err := os.WriteFile(bad, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}

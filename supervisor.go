@@ -552,6 +552,7 @@ func (s *supervisor) critical(e *effect) {
 	logf(logError, "the critical service %s: %s", e.name, e.text)
 	switch s.mode {
 	case "container":
+		s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: "exit " + becauseCritical})
 		s.submit(event{kind: eventShutdown, power: "exit", sig: e.sig})
 	case "system":
 		s.keeper.send(packet{op: opDo, text: "emergency the critical service " + e.name + ": " + e.text})
@@ -778,7 +779,7 @@ const loadPatience = 2 * time.Second
 // kernel/signal.c), and one that hangs on a dead mount takes none: no end of a service would be seen any more.
 func serverMain(opts serverOptions) int {
 	if opts.checkState {
-		return checkState()
+		return checkState(opts.checkKeeper)
 	}
 	if err := setLogLevel(opts.logLevel); err != nil {
 		logf(logError, "%v", err)
@@ -2144,14 +2145,6 @@ func greet(l *link) (handed, error) {
 	}
 }
 
-func parseExits(text string) []exitRecord {
-	var list []exitRecord
-	for b := []byte(text); len(b) >= exitSize; b = b[exitSize:] {
-		list = append(list, exitRecord{binary.LittleEndian.Uint64(b), int(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:])})
-	}
-	return list
-}
-
 // logKey names the pipes of one start in the keeper's store.
 func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", name, gen) }
 
@@ -2514,7 +2507,8 @@ func (s *supervisor) heard(p packet) {
 	switch p.op {
 	case opExits:
 		s.exited(parseExits(p.text))
-	case opAsk:
+	case opAsk: // about the owner, not about us
+		s.view(func(*graph, time.Time) {})
 		s.keeper.send(packet{op: opAsk})
 	case opCommand:
 		s.command(p)
@@ -2704,7 +2698,11 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 	if s.journal == nil {
 		return "", nil, refuse("not_supported", "the state of this server cannot be saved, so that a new binary could not adopt the services")
 	}
-	ver, err := sysTryBinary(path, s.journal.fd, upgradeTime)
+	out, err := sysTryBinary(path, []string{"zinit", "server", "--check-state"}, []int{s.journal.fd}, 1, upgradeTime)
+	ver := ""
+	if err == nil {
+		ver, err = provenVersion(out, false)
+	}
 	if err != nil {
 		return "", nil, refuse("process_error", "cannot go over to %s: %v", visible(path), err)
 	}
@@ -2718,6 +2716,7 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 			}
 			ignoreForExec()
 			err = sysExecKeeping(path, os.Args, env, []int{rings})
+			_ = sysClose(rings)
 			s.catch()
 			logf(logError, "cannot execute %s: %v; going on with the present version", visible(path), err)
 			s.thaw()
@@ -2932,16 +2931,23 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version.
-func checkState() int {
+// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version. With --check-keeper
+// it proves the same of what the keeper holds, on descriptor 4.
+func checkState(keeper bool) int {
 	records, err := newJournal(3).read()
 	if err == nil {
 		_, err = readState(records)
+	}
+	if err == nil && keeper {
+		err = checkRecord(4)
 	}
 	if err != nil {
 		fmt.Println("state bad", err)
 		return exitRefused
 	}
-	fmt.Println("state ok", version)
+	if keeper {
+		fmt.Println(keeperProven)
+	}
+	fmt.Println(stateProven + version)
 	return exitDone
 }

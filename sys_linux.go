@@ -1288,8 +1288,8 @@ func sysKillAll(one bool, sig int) {
 	}
 }
 
-// sysTryBinary runs a binary on our state and returns the version that it says it has.
-func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
+// sysTryBinary runs a binary with descriptors from 3 on, and returns what it prints: so many lines, or what comes in time.
+func sysTryBinary(path string, argv []string, fds []int, lines int, limit time.Duration) (string, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return "", err
@@ -1300,8 +1300,8 @@ func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
 	if err != nil {
 		null = 0
 	}
-	pid, err := forkExec(path, []string{"zinit", "server", "--check-state"}, &syscall.ProcAttr{Env: os.Environ(),
-		Files: descriptors([]int{null, p[1], 2, memo}), Sys: &syscall.SysProcAttr{Setsid: true}})
+	pid, err := forkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(),
+		Files: descriptors(append([]int{null, p[1], 2}, fds...)), Sys: &syscall.SysProcAttr{Setsid: true}})
 	unix.Close(p[1])
 	if null != 0 {
 		unix.Close(null)
@@ -1310,18 +1310,25 @@ func sysTryBinary(path string, memo int, limit time.Duration) (string, error) {
 		return "", err
 	}
 	_ = out.SetReadDeadline(time.Now().Add(limit))
-	buf := make([]byte, 256)
+	buf := make([]byte, 1024)
 	n, err := 0, error(nil)
-	for n < len(buf) && err == nil && !strings.Contains(string(buf[:n]), "\n") {
+	for n < len(buf) && err == nil && bytes.Count(buf[:n], []byte("\n")) < lines {
 		var m int
 		m, err = out.Read(buf[n:])
 		n += m
 	}
 	_ = unix.Kill(pid, unix.SIGKILL)
-	if v, ok := strings.CutPrefix(strings.TrimSpace(string(buf[:n])), "state ok "); ok {
-		return v, nil
+	return string(buf[:n]), nil
+}
+
+// sysComputed is the processor time that a process has used; below 0 where nobody may know. The clock of another process is made of its
+// pid (CPUCLOCK_SCHED of linux/posix-timers.h), so that no /proc is needed.
+func sysComputed(pid int) time.Duration {
+	var ts unix.Timespec
+	if pid <= 0 || unix.ClockGettime(int32(^pid<<3|2), &ts) != nil {
+		return -1
 	}
-	return "", errors.New("it does not say that it can read the state, but `" + visible(strings.TrimSpace(string(buf[:n]))) + "`")
+	return time.Duration(ts.Nano())
 }
 
 // sysExecKeeping executes another image of this process; only these descriptors stay open. It returns only on error.

@@ -428,7 +428,11 @@ func sysAnyChild() bool { return false }
 
 func sysKillAll(bool, int) {}
 
-func sysTryBinary(string, int, time.Duration) (string, error) { return "", errNotSupported }
+func sysTryBinary(string, []string, []int, int, time.Duration) (string, error) {
+	return "", errNotSupported
+}
+
+func sysComputed(int) time.Duration { return -1 }
 
 func sysExecKeeping(string, []string, []string, []int) error { return errNotSupported }
 
