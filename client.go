@@ -1010,9 +1010,7 @@ func cmdStatus(c *cli) int {
 		c.printServices(all)
 		if len(all) > 0 {
 			fmt.Fprintln(c.out)
-			for _, part := range c.foldTo(tally(all), 0) {
-				fmt.Fprintln(c.out, part)
-			}
+			c.paragraph(tally(all))
 		}
 		return exitDone
 	})
@@ -1049,10 +1047,7 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 	fmt.Fprintln(c.out, c.paint(styleBold, c.fit(visible(title))))
 	line := func(key, value, style string) {
 		if value != "" {
-			for _, part := range c.foldTo(value, 12) {
-				fmt.Fprintf(c.out, "  %-9s %s\n", key, c.paint(style, part))
-				key = ""
-			}
+			c.entry(12, "  "+key, value, style)
 		}
 	}
 	line("state", s.State, stateStyle(s.State))
@@ -1117,7 +1112,30 @@ func (c *cli) foldTo(s string, behind int) []string {
 	if c.width == 0 {
 		return []string{visible(s)}
 	}
-	return fold(s, max(10, c.width-behind))
+	return fold(s, max(2, c.width-behind))
+}
+
+// entry prints a label and, from a column on, a text that is folded to the terminal; where that leaves little room the text stands below.
+func (c *cli) entry(at int, label, text, style string) {
+	if c.width > 0 && c.width-at < 20 {
+		for _, part := range c.foldTo(label, 0) {
+			fmt.Fprintln(c.out, part)
+		}
+		at, label = 6, ""
+	}
+	for _, part := range c.foldTo(text, at) {
+		fmt.Fprintf(c.out, "%-*s%s\n", at, label, c.paint(style, part))
+		label = ""
+	}
+}
+
+// paragraph prints lines, each folded to the terminal.
+func (c *cli) paragraph(text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		for _, part := range c.foldTo(line, 0) {
+			fmt.Fprintln(c.out, part)
+		}
+	}
 }
 
 func cmdStats(c *cli) int {
@@ -1148,9 +1166,7 @@ func cmdStats(c *cli) int {
 		}
 		head := fmt.Sprintf("%s: pid %d, %.1f%% CPU, %s memory, %s, %s, %d open files", s.Name, s.PID, s.CPUPercent,
 			size(s.MemoryBytes), processes(s.Processes), plural(s.Threads, "thread"), s.FDs)
-		for _, part := range c.foldTo(head, 0) {
-			fmt.Fprintln(c.out, part)
-		}
+		c.paragraph(head)
 		if len(s.Children) == 0 {
 			return exitDone
 		}
@@ -1209,11 +1225,7 @@ func cmdWhy(c *cli) int {
 		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
 		}
-		for line := range strings.SplitSeq(strings.TrimRight(a.Text, "\n"), "\n") {
-			for _, part := range c.foldTo(line, 0) {
-				fmt.Fprintln(c.out, part)
-			}
-		}
+		c.paragraph(a.Text)
 		return exitDone
 	})
 }
@@ -1957,7 +1969,7 @@ func (c *cli) edited(name, file string) int {
 		return code
 	}
 	if conf.Service.Name != name {
-		errorf("the name may not change from %s to %s", name, conf.Service.Name)
+		errorf("the name may not change from %s to %s; nothing is changed", name, conf.Service.Name)
 		return exitRefused
 	}
 	if code = c.connect(); code != exitDone {
@@ -2207,11 +2219,8 @@ func cmdInfo(c *cli) int {
 			rows = append(rows, [2]string{"missing", d})
 		}
 		for _, r := range rows {
-			for _, part := range c.foldTo(r[1], 10) {
-				if part != "" {
-					fmt.Fprintf(c.out, "%-9s %s\n", r[0], part)
-				}
-				r[0] = ""
+			if r[1] != "" {
+				c.entry(10, r[0], r[1], "")
 			}
 		}
 		return exitDone

@@ -603,6 +603,15 @@ func TestEveryHelpFitsTheScreen(t *testing.T) {
 			}
 		}
 	}
+	for _, words := range append(screens, []string{"help", "all"}) {
+		for _, width := range []int{30, 40, 60} { // narrow ones scroll, but break no word
+			for _, line := range strings.Split(zinit(t, width, words...).exits(t, exitDone).out, "\n") {
+				if columns(line) > width {
+					t.Errorf("%v: wider than %d: %s", words, width, line)
+				}
+			}
+		}
+	}
 	r := zinit(t, 80, "help", "all")
 	for _, cmd := range commands {
 		if cmd.group != "" && !strings.Contains(r.out, "\n"+cmd.name+" ") && !strings.HasPrefix(r.out, cmd.name+" ") {

@@ -857,7 +857,7 @@ func cmdHelp(c *cli) int {
 	if c.args[0] == "all" {
 		for _, cmd := range commands {
 			if cmd.group != "" {
-				fmt.Fprintf(c.out, "%-12s %s\n", cmd.name, cmd.help)
+				c.entry(13, cmd.name, cmd.help, "")
 			}
 		}
 		return exitDone
@@ -874,9 +874,12 @@ func cmdHelp(c *cli) int {
 
 // overview is the help that fits one screen of 80 columns and 24 lines.
 func (c *cli) overview() int {
-	fmt.Fprintf(c.out, "zinit %s starts, watches and stops services.\n\n", version)
-	fmt.Fprintln(c.out, "usage: zinit [--socket PATH] [--json] [--no-color] [--timeout MS] COMMAND ...")
+	c.paragraph("zinit " + version + " starts, watches and stops services.\n\nusage: zinit [--socket PATH] [--json] [--no-color] [--timeout MS] COMMAND ...")
 	fmt.Fprintln(c.out)
+	width := 80
+	if c.width > 0 {
+		width = min(width, c.width)
+	}
 	for _, group := range []string{"look", "run", "configure", "server", "other"} {
 		var names []string
 		for _, cmd := range commands {
@@ -885,19 +888,22 @@ func (c *cli) overview() int {
 			}
 		}
 		head := group
-		for _, line := range wrap(names, 80-13) {
+		for _, line := range wrap(names, width-13) {
 			fmt.Fprintf(c.out, "  %s %s\n", c.paint(styleBold, fmt.Sprintf("%-10s", head)), line)
 			head = ""
 		}
 	}
-	fmt.Fprint(c.out, `
-  zinit list                          what there is, and how it is
-  zinit create hello -- sleep 60      a first service
-  zinit why web                       why it does not run, and what to do
-  zinit logs -f web                   what it writes
-  zinit help logs                     more about a command
-  zinit help all                      a line about every command
-`)
+	fmt.Fprintln(c.out)
+	for _, e := range [][2]string{
+		{"zinit list", "what there is, and how it is"},
+		{"zinit create hello -- sleep 60", "a first service"},
+		{"zinit why web", "why it does not run, and what to do"},
+		{"zinit logs -f web", "what it writes"},
+		{"zinit help logs", "more about a command"},
+		{"zinit help all", "a line about every command"},
+	} {
+		c.entry(38, "  "+e[0], e[1], "")
+	}
 	return exitDone
 }
 
@@ -916,14 +922,12 @@ func wrap(words []string, width int) []string {
 
 // commandHelp prints all there is to know about one command.
 func (c *cli) commandHelp(cmd *command) int {
-	fmt.Fprintln(c.out, "usage: zinit "+cmd.usage())
+	c.paragraph("usage: zinit " + cmd.usage())
 	if len(cmd.aliases) > 0 {
 		fmt.Fprintln(c.out, "also:  zinit "+strings.Join(cmd.aliases, ", "))
 	}
-	fmt.Fprintf(c.out, "\n%s.\n", strings.ToUpper(cmd.help[:1])+cmd.help[1:])
-	if cmd.more != "" {
-		fmt.Fprintln(c.out, cmd.more)
-	}
+	fmt.Fprintln(c.out)
+	c.paragraph(strings.ToUpper(cmd.help[:1]) + cmd.help[1:] + ".\n" + cmd.more)
 	if len(cmd.flags) > 0 {
 		fmt.Fprintln(c.out)
 	}
@@ -935,10 +939,10 @@ func (c *cli) commandHelp(cmd *command) int {
 		if f.short != 0 {
 			short = "-" + string(f.short) + ", "
 		}
-		fmt.Fprintf(c.out, "  %s%-24s %s\n", short, f.spelling(), f.help)
+		c.entry(31, "  "+short+f.spelling(), f.help, "")
 	}
 	if !cmd.raw {
-		fmt.Fprintln(c.out, "\nWith every command: [--socket PATH] [--json] [--no-color] [--timeout MS]")
+		c.paragraph("\nWith every command: [--socket PATH] [--json] [--no-color] [--timeout MS]")
 	}
 	return exitDone
 }
