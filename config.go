@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -520,7 +521,37 @@ func (f *field) defaultText(c *config) string {
 
 // same says whether two configs are equal in everything that a file can say.
 func (c *config) same(d *config) bool {
-	return c.Kind == d.Kind && bytes.Equal(c.toml(), d.toml())
+	return alike(reflect.ValueOf(c).Elem(), reflect.ValueOf(d).Elem())
+}
+
+// alike compares the exported fields of two values, however deep. No list and an empty one are alike: they mean the same.
+func alike(a, b reflect.Value) bool {
+	switch a.Kind() {
+	case reflect.Pointer:
+		return a.IsNil() == b.IsNil() && (a.IsNil() || alike(a.Elem(), b.Elem()))
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if a.Type().Field(i).IsExported() && !alike(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Slice:
+		for i := range a.Len() {
+			if a.Len() != b.Len() || !alike(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return a.Len() == b.Len()
+	case reflect.Map:
+		for _, k := range a.MapKeys() {
+			if v := b.MapIndex(k); !v.IsValid() || !alike(a.MapIndex(k), v) {
+				return false
+			}
+		}
+		return a.Len() == b.Len()
+	}
+	return a.Equal(b)
 }
 
 // tomlText writes a plain value; "" for nil and what cannot be written.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -843,6 +844,27 @@ func TestAddresses(t *testing.T) {
 	} {
 		if err := hostPort(text); (err == nil) != ok {
 			t.Errorf("hostPort(%q): %v", text, err)
+		}
+	}
+}
+
+// TestSame: two configurations are the same exactly when their files would be.
+func TestSame(t *testing.T) {
+	var all []*config
+	for _, more := range []string{"", "critical = true", "env = {A = \"1\"}", "env = {A = \"2\"}", "env = {B = \"1\"}", "env = {}", "ports = [1]", "ports = [1, 2]", "ports = []", "user = 1000", "user = \"1000\"",
+		"[dependencies]", "[dependencies]\nrequires = [\"a\", \"b\"]", "[dependencies]\nrequires = [\"b\", \"a\"]", "[lifecycle]\nstop_timeout_ms = 10000", "[lifecycle]\nstop_timeout_ms = 1",
+		"[health]\ntype = \"tcp\"\ntarget = \"localhost:1\"", "[logging]\nconsole = false", "[logging]\nconsole = true", "[limits]", "[limits]\nnice = 0", "[limits]\nnice = 1", "[limits]\ncaps = []"} {
+		c, errs, _ := parseTOML([]byte("[service]\nexec = \"/bin/a\"\n"+more+"\n"), "/x/app.toml", "app")
+		if c == nil {
+			t.Fatalf("%s: %v", more, errs)
+		}
+		all = append(all, c)
+	}
+	for _, c := range all {
+		for _, d := range all {
+			if want := bytes.Equal(c.toml(), d.toml()); c.same(d) != want {
+				t.Errorf("same is %v for\n%s\n%s", !want, c.toml(), d.toml())
+			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -64,15 +63,15 @@ type unit struct {
 	cfg  *config // in force
 	next *config // changed, counts from the next start; nil: none
 
-	state    state
-	up       bool // the wish
-	ask      bool // a start is due and not yet looked at
-	leave    leave
-	retired  bool           // leaves because its file is gone; it stays when that comes back in time
-	again    bool           // while stopping: a later start or restart was asked for
-	cause    *failureReason // while stopping: the fault that began it; nil: a request
-	forced   bool           // while stopping: the stop timeout has passed
-	byItself bool           // exited without having been stopped
+	state            state
+	up               bool // the wish
+	startPending     bool // a start is due and not yet looked at
+	leave            leave
+	retired          bool           // leaves because its file is gone; it stays when that comes back in time
+	restartAfterStop bool           // while stopping: a later start or restart was asked for
+	cause            *failureReason // while stopping: the fault that began it; nil: a request
+	forced           bool           // while stopping: the stop timeout has passed
+	byItself         bool           // exited without having been stopped
 
 	gen        uint64 // of the present or last spawn; results of older ones are dropped
 	pid        int
@@ -112,8 +111,9 @@ type unit struct {
 
 	waiters                  []*waiter
 	face                     face
-	person                   bool      // while blocked: only a person can clear it
-	watch                    string    // while blocked: one of those it waits for, the last; while that one does not move, nothing else can help
+	needsPerson              bool // while blocked: only a person can clear it
+	needs                    neighbours
+	bulk                     []*bulkWait
 	liveRequiring, liveAfter int       // live units that require it, or are ordered after it
 	due                      time.Time // place in the timer heap
 	heapAt                   int       // index there, -1: not in it
@@ -130,11 +130,6 @@ type unit struct {
 
 // kind is "service" or "target".
 func (u *unit) kind() string { return u.cfg.Kind }
-
-// face is all that other units may depend on. A change of it, and only that, makes the graph look at the neighbours.
-type face struct {
-	satisfied, forGood, live, down, onWay bool
-}
 
 // eventKind names the triggers of the machine.
 type eventKind uint8
@@ -280,27 +275,20 @@ type waiter struct {
 	began time.Time
 }
 
-// hindrance is one thing that keeps a unit from starting.
-type hindrance struct {
-	kind    string // requires, after, conflicts, missing, failed, port, process_filter
-	service string
-	detail  string
-	person  bool // only a person can clear it
-}
-
 // graph holds all units. It belongs to one goroutine at a time.
 type graph struct {
-	units map[string]*unit
-	order []string                   // sorted names; nil after a change
-	users map[string]map[string]bool // name -> units that mention it in requires or after
-	foes  map[string]map[string]bool // name -> units that conflict with it, both ways
-	live  int
-	gen   uint64
-	now   time.Time
-	out   []effect
-	dirty []*unit // a heap in name order
-	timer []*unit // a heap by due
-	bulk  []*bulkWait
+	units  map[string]*unit
+	order  []string                  // sorted names; nil after a change
+	users  map[string]map[string]tie // name -> units that name it in requires or after
+	foes   map[string]map[string]int // name -> units that conflict with it, both ways, with how often one names the other
+	nexts  map[string]*unit          // units with a changed configuration that does not count yet
+	live   int
+	gen    uint64
+	now    time.Time
+	out    []effect
+	dirty  []*unit // a heap in name order
+	timer  []*unit // a heap by due
+	looked int     // units and neighbours looked at so far: what steps cost, for tests
 
 	dirs    map[string]bool   // directories of service files that were there once
 	booted  bool              // what is added from now on is no part of the boot
@@ -327,7 +315,7 @@ type closing struct {
 // bulkWait is a delete_all that waits for its units to be gone.
 type bulkWait struct {
 	to     *ticket
-	left   map[string]bool
+	left   int
 	answer answer
 }
 
@@ -349,7 +337,7 @@ func (g *graph) mark(u *unit) {
 }
 
 func newGraph(shutdownTimeout time.Duration) *graph {
-	return &graph{units: map[string]*unit{}, users: map[string]map[string]bool{}, foes: map[string]map[string]bool{}, limit: shutdownTimeout}
+	return &graph{units: map[string]*unit{}, users: map[string]map[string]tie{}, foes: map[string]map[string]int{}, nexts: map[string]*unit{}, limit: shutdownTimeout}
 }
 
 func (g *graph) unit(name string) *unit { return g.units[name] }
@@ -397,6 +385,8 @@ func (g *graph) one(ev event) {
 		return
 	}
 	g.on(u, ev)
+	g.mark(u)
+	g.reface(u)
 	g.push(u)
 }
 
@@ -598,7 +588,7 @@ func (g *graph) wish(u *unit, again bool) {
 	u.up = true
 	switch u.state {
 	case inactive, exited, failed:
-		u.ask, u.pending = true, false
+		u.startPending, u.pending = true, false
 		fresh = true
 	case starting, running:
 		if again {
@@ -607,13 +597,14 @@ func (g *graph) wish(u *unit, again bool) {
 			u.leave = staying
 		}
 	case stopping:
-		u.again, fresh = true, true
+		u.restartAfterStop, fresh = true, true
 	}
 	if fresh {
 		u.restartCount, u.tries = 0, 0
 	}
-	g.push(u)
+	g.mark(u)
 	g.reface(u)
+	g.push(u)
 }
 
 // onStop takes a stop, or a delete, which is a stop that ends in the unit's removal.
@@ -626,7 +617,7 @@ func (g *graph) onStop(u *unit, ev event) {
 	}
 	g.unwish(u)
 	if ev.kind == eventDelete {
-		u.leave = leaveDelete
+		g.leaveFor(u, leaveDelete)
 		return
 	}
 	if !ev.wait {
@@ -650,7 +641,7 @@ func (g *graph) mayDelete(u *unit, to *ticket) bool {
 
 // unwish sets a unit's wish to down and does what that means in its state.
 func (g *graph) unwish(u *unit) {
-	u.up, u.ask, u.pending, u.again = false, false, false, false
+	u.up, u.startPending, u.pending, u.restartAfterStop = false, false, false, false
 	switch u.state {
 	case blocked:
 		g.enter(u, inactive)
@@ -659,6 +650,16 @@ func (g *graph) unwish(u *unit) {
 			u.leave = leaveStop
 		}
 	}
+	g.mark(u)
+	g.reface(u)
+	g.push(u)
+}
+
+// leaveFor notes why a unit is to stop, or that it stays.
+func (g *graph) leaveFor(u *unit, why leave) {
+	u.leave = why
+	g.mark(u)
+	g.reface(u)
 	g.push(u)
 }
 
@@ -735,7 +736,7 @@ func (g *graph) rest(u *unit, s state, ranFor time.Duration) {
 		u.pending = true
 		u.restartDue = g.now.Add(backoff(l.RestartDelay, l.RestartDelayMax, u.tries))
 	}
-	u.ask = wanted && u.up && g.closing == nil
+	u.startPending = wanted && u.up && g.closing == nil
 	g.enter(u, s)
 }
 
@@ -776,8 +777,8 @@ func (g *graph) gone(u *unit) {
 
 // onGone is the end of a unit that was stopping.
 func (g *graph) onGone(u *unit) {
-	cause, forced, why, again := u.cause, u.forced, u.leave, u.again
-	u.cause, u.forced, u.again, u.byItself = nil, false, false, false
+	cause, forced, why, again := u.cause, u.forced, u.leave, u.restartAfterStop
+	u.cause, u.forced, u.restartAfterStop, u.byItself = nil, false, false, false
 	g.gone(u)
 	if cause != nil {
 		u.reason = cause
@@ -819,15 +820,11 @@ func (g *graph) rested(u *unit, forced bool) {
 
 // launch starts a unit that is not live, or blocks it, or fails it, by what it waits for.
 func (g *graph) launch(u *unit) {
-	u.ask, u.pending = false, false
-	h := g.hindrances(u)
-	u.watch = ""
-	if len(h) > 0 {
-		u.watch = h[len(h)-1].service
-	}
-	u.person = u.hindered.person || slices.ContainsFunc(h, func(x hindrance) bool { return x.person })
-	if f := g.fatal(h); f != nil {
-		u.person = false // it is blocked in passing only: who waits hears of the failure
+	u.startPending, u.pending = false, false
+	n := &u.needs
+	u.needsPerson = u.hindered.needsPerson || n.missing+n.failed+n.stuck+n.firm > 0
+	if f := g.fatal(u); f != nil {
+		u.needsPerson = false // it is blocked in passing only: who waits hears of the failure
 		if u.state != blocked {
 			g.enter(u, blocked)
 		}
@@ -835,14 +832,14 @@ func (g *graph) launch(u *unit) {
 		g.enter(u, failed)
 		return
 	}
-	if len(h) == 0 && (u.cleared || !u.guarded()) {
+	if n.met() && (u.cleared || !u.guarded()) {
 		g.enter(u, starting)
 		return
 	}
 	if u.state != blocked {
 		g.enter(u, blocked)
 	}
-	if len(h) == 0 && !u.guarding && u.guardDue.IsZero() {
+	if n.met() && !u.guarding && u.guardDue.IsZero() {
 		g.guard(u)
 	}
 }
@@ -918,6 +915,8 @@ func (g *graph) enter(u *unit, s state) {
 	case stopping:
 		g.enterStopping(u)
 	}
+	g.mark(u)
+	g.reface(u)
 	g.wake(u)
 	g.push(u)
 }
@@ -925,7 +924,7 @@ func (g *graph) enter(u *unit, s state) {
 // isLost says whether a critical unit has failed permanently or ended by itself, with no restart to come: neither by policy nor by request.
 func (u *unit) isLost() bool {
 	over := u.state == failed || u.state == exited && u.byItself && !u.cfg.Service.Oneshot
-	return u.cfg.Service.Critical && over && u.up && !u.pending && !u.ask
+	return u.cfg.Service.Critical && over && u.up && !u.pending && !u.startPending
 }
 
 // lost says that a critical unit is lost, with the exit code of a container that ends for it.
@@ -957,7 +956,7 @@ func (g *graph) enterStarting(u *unit) {
 		u.invocation = g.mint()
 	}
 	u.reason, u.exitCode, u.cause, u.leave = nil, nil, nil, staying
-	u.forced, u.again, u.byItself, u.probing = false, false, false, false
+	u.forced, u.restartAfterStop, u.byItself, u.probing = false, false, false, false
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = false, "", 0, 0
 	if u.boots && u.bootStarting.IsZero() {
 		u.bootStarting = g.now
@@ -967,6 +966,7 @@ func (g *graph) enterStarting(u *unit) {
 // afterStarting asks for the process of a service; a target has none and is running at once.
 func (g *graph) afterStarting(u *unit) {
 	if u.cfg.Kind == "target" {
+		g.reface(u)
 		g.wake(u)
 		g.enter(u, running)
 		return
@@ -1009,6 +1009,8 @@ func (g *graph) tick() {
 	slices.SortFunc(due, func(a, b *unit) int { return cmp.Compare(a.name, b.name) })
 	for _, u := range due {
 		g.onDue(u)
+		g.mark(u)
+		g.reface(u)
 		g.push(u)
 	}
 	g.tickClosing()
@@ -1033,7 +1035,7 @@ func (g *graph) onDue(u *unit) {
 		u.restartDue = time.Time{}
 		u.tries++
 		u.restartCount++
-		u.ask = true
+		u.startPending = true
 	}
 	if g.passed(u.probeDue) && (u.state == starting || u.state == running) && !u.probing {
 		u.probeDue, u.probing = time.Time{}, true
@@ -1041,7 +1043,7 @@ func (g *graph) onDue(u *unit) {
 	}
 	if g.passed(u.guardDue) {
 		u.guardDue = time.Time{}
-		if u.state == blocked && !u.guarding && len(g.hindrances(u)) == 0 {
+		if u.state == blocked && !u.guarding && u.needs.met() {
 			g.guard(u)
 		}
 	}
@@ -1103,7 +1105,7 @@ func (g *graph) settleAll() {
 
 // settle does what follows for one unit from its own state and what it sees of its neighbours.
 func (g *graph) settle(u *unit) {
-	g.mark(u)
+	g.looked++
 	if g.units[u.name] != u {
 		return
 	}
@@ -1114,7 +1116,7 @@ func (g *graph) settle(u *unit) {
 		return
 	case g.closing != nil && u.state == blocked:
 		g.enter(u, inactive)
-	case g.closing == nil && (u.state == blocked || u.ask && !u.state.live() || g.healed(u)):
+	case g.closing == nil && (u.state == blocked || u.startPending && !u.state.live() || g.healed(u)):
 		g.launch(u)
 	case u.state == starting || u.state == running:
 		g.settleLive(u)
@@ -1123,32 +1125,11 @@ func (g *graph) settle(u *unit) {
 	g.schedule(u)
 }
 
-// healed says whether what a unit failed for at its dependencies is no more.
-func (g *graph) healed(u *unit) bool {
-	if u.state != failed || !u.up || u.reason == nil {
-		return false
-	}
-	dep := ""
-	switch u.reason.Type {
-	case "dependency_failed":
-		dep = u.reason.Service
-	case "missing_dependency":
-		dep = u.reason.Dependency
-	default:
-		return false
-	}
-	if !slices.Contains(u.cfg.Dependencies.Requires, dep) {
-		return true
-	}
-	r := g.units[dep]
-	return r != nil && r.satisfied()
-}
-
 // settleLive stops a unit that is to leave once nothing that depends on it is live.
 func (g *graph) settleLive(u *unit) {
 	g.cascade(u)
 	if u.leave == staying {
-		if u.cfg.Kind == "target" && u.state == running && !g.allSatisfied(u) {
+		if u.cfg.Kind == "target" && u.state == running && u.needs.unmet() > 0 {
 			g.enter(u, blocked)
 		}
 		return
@@ -1184,162 +1165,13 @@ func (g *graph) cascade(u *unit) {
 	if u.leave != staying && u.leave != leaveCascade {
 		return
 	}
-	u.leave = staying
-	for _, n := range u.cfg.Dependencies.Requires {
-		if r := g.units[n]; r != nil && r.down() {
-			u.leave = leaveCascade
-			return
-		}
+	why := staying
+	if u.needs.down > 0 {
+		why = leaveCascade
 	}
-}
-
-func (g *graph) allSatisfied(u *unit) bool {
-	for _, n := range u.cfg.Dependencies.Requires {
-		if r := g.units[n]; r == nil || !r.satisfied() {
-			return false
-		}
+	if why != u.leave {
+		g.leaveFor(u, why)
 	}
-	return true
-}
-
-// satisfied is what `requires` waits for: running, or exited with success by itself with no restart pending.
-func (u *unit) satisfied() bool {
-	switch u.state {
-	case running:
-		return u.leave == staying
-	case exited:
-		return u.byItself && !u.pending && !u.ask && u.leave == staying
-	}
-	return false
-}
-
-// forGood says that a unit failed and nothing will be done about it without a person.
-func (u *unit) forGood() bool {
-	return u.state == failed && u.up && !u.pending && !u.ask
-}
-
-// down says that a unit is being taken away, or was, by request: what requires it must go.
-func (u *unit) down() bool {
-	if u.state.live() {
-		return u.leave != staying
-	}
-	return u.state != blocked && !u.up && !u.satisfied()
-}
-
-// onWay says that a unit is wanted and will move without a person's help.
-func (u *unit) onWay() bool {
-	if !u.up {
-		return false
-	}
-	switch u.state {
-	case starting, stopping:
-		return true
-	case running:
-		return u.leave != staying
-	case blocked:
-		return !u.person
-	}
-	return u.pending || u.ask
-}
-
-// reface compares what others may see of a unit with what they saw, and has them looked at again when it changed.
-func (g *graph) reface(u *unit) {
-	f := face{u.satisfied(), u.forGood(), u.state.live(), u.down(), u.onWay()}
-	if f == u.face {
-		return
-	}
-	old := u.face
-	was := old.live
-	u.face = f
-	if old.onWay != f.onWay {
-		g.onWays++
-		if old.onWay {
-			g.onWays -= 2
-		}
-	}
-	for n := range g.users[u.name] {
-		if d := g.units[n]; d.concerned(u, old) {
-			g.push(d)
-		}
-	}
-	if was == f.live {
-		return
-	}
-	if u.name == g.main && !f.live && g.closing != nil {
-		for _, n := range g.names() {
-			g.push(g.units[n])
-		}
-	}
-	d := 1
-	if was {
-		d = -1
-	}
-	g.live += d
-	g.countLive(u, d)
-	for n := range g.foes[u.name] {
-		if c := g.units[n]; c != nil {
-			g.push(c)
-		}
-	}
-}
-
-// concerned says whether a change of a unit that d waits for can mean anything to d now. Without it, one unit that requires
-// 10,000 others would be looked at whole for every change of each.
-func (d *unit) concerned(r *unit, old face) bool {
-	switch d.state {
-	case blocked:
-		return d.person || d.watch == "" || d.watch == r.name || r.face.forGood || !r.face.satisfied && !r.face.onWay
-	case starting, running:
-		return d.cfg.Kind == "target" || r.face.down != old.down
-	case failed:
-		return true
-	}
-	return false
-}
-
-// countLive tells the units that u depends on that it became live (1) or no longer is (-1).
-func (g *graph) countLive(u *unit, d int) {
-	for _, n := range u.cfg.Dependencies.Requires {
-		if r := g.units[n]; r != nil {
-			r.liveRequiring += d
-			g.push(r)
-		}
-	}
-	for _, n := range u.cfg.Dependencies.After {
-		if r := g.units[n]; r != nil {
-			r.liveAfter += d
-			g.push(r)
-		}
-	}
-}
-
-// hindrances lists what keeps a unit from starting now, as far as the graph knows it.
-func (g *graph) hindrances(u *unit) []hindrance {
-	var h []hindrance
-	for _, n := range u.cfg.Dependencies.Requires {
-		r := g.units[n]
-		switch {
-		case r == nil:
-			h = append(h, hindrance{kind: "missing", service: n, person: true})
-		case r.satisfied() && (r.cfg.Kind != "target" || g.allSatisfied(r)):
-		case r.forGood():
-			h = append(h, hindrance{kind: "failed", service: n, person: true})
-		default:
-			h = append(h, hindrance{kind: "requires", service: n, person: !r.face.onWay})
-		}
-	}
-	for _, n := range u.cfg.Dependencies.After {
-		if r := g.units[n]; r != nil && r.face.onWay && !slices.Contains(u.cfg.Dependencies.Requires, n) {
-			h = append(h, hindrance{kind: "after", service: n})
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(g.foes[u.name])) {
-		if c := g.units[n]; c != nil && c.state.live() {
-			passing := c.state == stopping || c.leave != staying || c.cfg.Service.Oneshot
-			h = append(h, hindrance{kind: "conflicts", service: n, person: !passing})
-		}
-	}
-	return h
 }
 
 // next lists units, n at most, that start as soon as the kernel executes the program of u, or that of one listed before: it is all that
@@ -1354,7 +1186,7 @@ func (g *graph) next(u *unit, n int) []*unit {
 		}
 		for name := range g.users[u.name] {
 			d := g.units[name]
-			if d == nil || d.state != blocked || !d.up || d.cfg.Kind == "target" || d.guarded() || d.watch != u.name {
+			if d == nil || d.state != blocked || !d.up || d.cfg.Kind == "target" || d.guarded() {
 				continue
 			}
 			if h := g.hindrances(d); len(h) == 1 {
@@ -1363,48 +1195,6 @@ func (g *graph) next(u *unit, n int) []*unit {
 		}
 	}
 	return list[1:]
-}
-
-// fatal is the failure that a blocked unit takes from its hindrances, or nil.
-func (g *graph) fatal(h []hindrance) *failureReason {
-	for _, x := range h {
-		switch x.kind {
-		case "missing":
-			return &failureReason{Type: "missing_dependency", Dependency: x.service}
-		case "failed":
-			return &failureReason{Type: "dependency_failed", Service: x.service}
-		}
-	}
-	return nil
-}
-
-// blockedBy names what a blocked unit waits for.
-func (g *graph) blockedBy(u *unit) []string {
-	names := []string{}
-	if u.state != blocked {
-		return names
-	}
-	for _, h := range g.hindrances(u) {
-		if !slices.Contains(names, h.service) {
-			names = append(names, h.service)
-		}
-	}
-	if u.hindered.kind != "" {
-		names = append(names, u.hindered.service)
-	}
-	return names
-}
-
-// dependents names the units that require a unit, sorted.
-func (g *graph) dependents(name string) []string {
-	var names []string
-	for n := range g.users[name] {
-		if slices.Contains(g.units[n].cfg.Dependencies.Requires, name) {
-			names = append(names, n)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // park registers a request that waits for a unit to settle.
@@ -1437,15 +1227,15 @@ func (u *unit) settles(w *waiter) bool {
 	if u.leave == leaveDelete || w.kind == eventDelete {
 		return false
 	}
-	stuck := u.state == blocked && u.person
+	stuck := u.state == blocked && u.needsPerson
 	switch w.kind {
 	case eventStop:
 		return !u.state.live() || u.leave == staying && u.up && u.state != stopping
 	case eventWait:
 		return u.state.String() == w.until || stuck || u.forGood() ||
-			w.until == running.String() && u.state == exited && u.byItself && !u.pending && !u.ask
+			w.until == running.String() && u.state == exited && u.byItself && !u.pending && !u.startPending
 	}
-	if u.ask || u.state.live() && u.leave != staying {
+	if u.startPending || u.state.live() && u.leave != staying {
 		return false
 	}
 	return stuck || u.state == running || u.state == exited || u.state == failed || u.state == inactive
@@ -1566,637 +1356,6 @@ func swap(h []*unit, i, j int, moved func(*unit, int)) {
 	}
 }
 
-// --- plan: changes the set of units as a whole (load, reload, put, delete, bulk requests, shutdown): pure like graph.go, which it serves; it never looks at a process.
-
-// reloadResult is what a reload did.
-type reloadResult struct {
-	Added     []string  `json:"added"`
-	Removed   []string  `json:"removed"`
-	Changed   []string  `json:"changed"`
-	Unchanged []string  `json:"unchanged"`
-	Restarted []string  `json:"restarted"`
-	Errors    []problem `json:"errors"`
-	Warnings  []problem `json:"warnings"`
-}
-
-// checkGraph returns for each unit what is wrong with its place among the others: a dependency on itself, a cycle over
-// requires and after (with its path), a name both required and conflicting. Units without complaint are not in the result.
-func checkGraph(all map[string]*config) map[string]misfit {
-	bad := map[string]misfit{}
-	for name, c := range all {
-		d := &c.Dependencies
-		for _, n := range d.Requires {
-			if slices.Contains(d.Conflicts, n) {
-				bad[name] = misfit{n, fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)}
-			}
-		}
-		if slices.Contains(d.Wants, name) {
-			bad[name] = misfit{name, fmt.Sprintf("dependency cycle: %s -> %s; take it out of wants", name, name)}
-		}
-		if slices.Contains(d.Conflicts, name) {
-			bad[name] = misfit{name, fmt.Sprintf("%s conflicts with itself; remove it from conflicts", name)}
-		}
-	}
-	for _, cycle := range cycles(all) {
-		path := strings.Join(append(slices.Clone(cycle), cycle[0]), " -> ")
-		for i, n := range cycle {
-			bad[n] = misfit{cycle[(i+1)%len(cycle)], "dependency cycle: " + path + "; remove one of these from requires or after"}
-		}
-	}
-	return bad
-}
-
-// misfit is what is wrong with the place of a unit among the others: the name in its lists that is too much, and a sentence.
-type misfit struct{ name, text string }
-
-// cycles finds, for every group of units that reach each other over requires and after, one shortest way round for each member.
-func cycles(all map[string]*config) [][]string {
-	var found [][]string
-	in := map[string]bool{}
-	for _, group := range circles(all) {
-		members := map[string]bool{}
-		for _, n := range group {
-			members[n] = true
-		}
-		slices.Sort(group)
-		for _, n := range group {
-			if in[n] {
-				continue
-			}
-			way := wayRound(all, members, n)
-			for _, m := range way {
-				in[m] = true
-			}
-			found = append(found, way)
-		}
-	}
-	slices.SortFunc(found, func(a, b []string) int { return cmp.Compare(a[0], b[0]) })
-	return found
-}
-
-// wayRound is a shortest path from a unit back to itself inside its group (breadth first).
-func wayRound(all map[string]*config, members map[string]bool, from string) []string {
-	before := map[string]string{}
-	queue := []string{from}
-	for len(queue) > 0 {
-		n := queue[0]
-		queue = queue[1:]
-		for _, m := range waitsFor(all[n]) {
-			if m == from {
-				path := []string{n}
-				for path[0] != from {
-					path = append([]string{before[path[0]]}, path...)
-				}
-				return path
-			}
-			if _, seen := before[m]; !seen && members[m] {
-				before[m] = n
-				queue = append(queue, m)
-			}
-		}
-	}
-	return []string{from}
-}
-
-func waitsFor(c *config) []string {
-	return slices.Concat(c.Dependencies.Requires, c.Dependencies.After)
-}
-
-// circles finds the groups of units that reach each other (Tarjan's strongly connected components, without recursion:
-// a chain may be 10,000 units long), leaving out single units that do not name themselves.
-func circles(all map[string]*config) [][]string {
-	type frame struct {
-		name string
-		next []string
-	}
-	index, low, onStack := map[string]int{}, map[string]int{}, map[string]bool{}
-	var stack []string
-	var groups [][]string
-	names := make([]string, 0, len(all))
-	for n := range all {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	for _, root := range names {
-		if index[root] != 0 {
-			continue
-		}
-		var path []frame
-		visit := func(n string) {
-			index[n] = len(index) + 1
-			low[n] = index[n]
-			stack = append(stack, n)
-			onStack[n] = true
-			path = append(path, frame{n, waitsFor(all[n])})
-		}
-		for visit(root); len(path) > 0; {
-			f := &path[len(path)-1]
-			if len(f.next) > 0 {
-				m := f.next[0]
-				f.next = f.next[1:]
-				switch {
-				case all[m] == nil:
-				case index[m] == 0:
-					visit(m)
-				case onStack[m]:
-					low[f.name] = min(low[f.name], index[m])
-				}
-				continue
-			}
-			n := f.name
-			path = path[:len(path)-1]
-			if len(path) > 0 {
-				parent := path[len(path)-1].name
-				low[parent] = min(low[parent], low[n])
-			}
-			if low[n] != index[n] {
-				continue
-			}
-			at := slices.Index(stack, n)
-			group := slices.Clone(stack[at:])
-			stack = stack[:at]
-			for _, m := range group {
-				onStack[m] = false
-			}
-			if len(group) > 1 || slices.Contains(waitsFor(all[n]), n) {
-				groups = append(groups, group)
-			}
-		}
-	}
-	return groups
-}
-
-// future is the configuration that every unit will have once all changes count.
-func (g *graph) future() map[string]*config {
-	all := make(map[string]*config, len(g.units))
-	for n, u := range g.units {
-		all[n] = u.newest()
-	}
-	return all
-}
-
-// newest is the configuration that counts from the next start.
-func (u *unit) newest() *config {
-	if u.next != nil {
-		return u.next
-	}
-	return u.cfg
-}
-
-// add makes a unit; it is not started.
-func (g *graph) add(c *config) *unit {
-	u := &unit{name: c.Service.Name, cfg: c, heapAt: -1}
-	g.units[u.name], g.order = u, nil
-	g.link(u)
-	for n := range g.users[u.name] {
-		if d := g.units[n]; d.face.live {
-			u.liveRequiring += count(d.cfg.Dependencies.Requires, u.name)
-			u.liveAfter += count(d.cfg.Dependencies.After, u.name)
-		}
-		g.push(g.units[n])
-	}
-	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
-	g.reface(u)
-	g.push(u)
-	return u
-}
-
-func count(names []string, name string) int {
-	n := 0
-	for _, x := range names {
-		if x == name {
-			n++
-		}
-	}
-	return n
-}
-
-// link notes a unit with those it names, so that it is looked at when they change.
-func (g *graph) link(u *unit) {
-	note := func(m map[string]map[string]bool, at, name string) {
-		if m[at] == nil {
-			m[at] = map[string]bool{}
-		}
-		m[at][name] = true
-	}
-	d := &u.cfg.Dependencies
-	for _, n := range waitsFor(u.cfg) {
-		note(g.users, n, u.name)
-	}
-	for _, n := range d.Conflicts {
-		note(g.foes, n, u.name)
-		note(g.foes, u.name, n)
-	}
-}
-
-func (g *graph) unlink(u *unit) {
-	for _, n := range waitsFor(u.cfg) {
-		delete(g.users[n], u.name)
-	}
-	for _, n := range u.cfg.Dependencies.Conflicts {
-		if c := g.units[n]; c == nil || !slices.Contains(c.cfg.Dependencies.Conflicts, u.name) {
-			delete(g.foes[n], u.name)
-			delete(g.foes[u.name], n)
-		}
-	}
-}
-
-// remove forgets a unit that is not live; what requires it now misses it.
-func (g *graph) remove(u *unit) {
-	g.unlink(u)
-	g.unschedule(u)
-	delete(g.units, u.name)
-	g.order = nil
-	for n := range g.users[u.name] {
-		g.push(g.units[n])
-	}
-	for _, w := range u.waiters {
-		if w.kind == eventDelete {
-			g.answer(w.to, answer{State: u.state})
-			continue
-		}
-		g.refuse(w.to, refuse("service_not_found", "%s was deleted", u.name))
-	}
-	u.waiters = nil
-	g.emit(effect{kind: effectForget, name: u.name, cfg: u.newest()})
-	g.bulk = slices.DeleteFunc(g.bulk, func(b *bulkWait) bool {
-		delete(b.left, u.name)
-		if len(b.left) > 0 {
-			return false
-		}
-		g.answer(b.to, b.answer)
-		return true
-	})
-}
-
-// replaceConfig gives a unit another configuration: at once when it has no process, else from its next start.
-func (g *graph) replaceConfig(u *unit, c *config) {
-	u.next = c
-	g.mark(u)
-	if !u.state.live() || u.cfg.Kind == "target" && c.Kind == "target" {
-		g.adoptConfig(u)
-	}
-}
-
-// adoptConfig lets the changed configuration of a unit count. While others still run with older dependencies the mixture
-// might contain a cycle that neither the old nor the new graph has; then all changed dependencies count at once.
-func (g *graph) adoptConfig(u *unit) {
-	g.swapConfig(u, u.next)
-	u.next = nil
-	all, changed := map[string]*config{}, false
-	for n, o := range g.units {
-		all[n] = o.cfg
-		changed = changed || o.next != nil
-	}
-	if !changed || len(circles(all)) == 0 {
-		return
-	}
-	for _, n := range g.names() {
-		if o := g.units[n]; o.next != nil {
-			c := *o.cfg
-			c.Dependencies = o.next.Dependencies
-			g.swapConfig(o, &c)
-		}
-	}
-}
-
-func (g *graph) swapConfig(u *unit, c *config) {
-	if u.face.live {
-		g.countLive(u, -1)
-	}
-	foes := slices.Sorted(maps.Keys(g.foes[u.name]))
-	g.unlink(u)
-	u.cfg = c
-	g.link(u)
-	if u.face.live {
-		g.countLive(u, 1)
-	}
-	for _, n := range append(foes, slices.Sorted(maps.Keys(g.foes[u.name]))...) {
-		g.push(g.units[n])
-	}
-	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
-	u.cleared, u.guarding, u.guardDue, u.hindered = false, false, time.Time{}, hindrance{}
-	g.push(u)
-}
-
-// put takes service.create and service.set: validated on a copy of the graph, then swapped in.
-func (g *graph) put(ev event) {
-	name := ev.cfg.Service.Name
-	u := g.units[name]
-	switch {
-	case name == g.main && g.main != "":
-		g.refuse(ev.to, refuse("invalid_state", "cannot set %s: it is the main program of this container", name))
-		return
-	case g.closing != nil:
-		g.refuse(ev.to, refuse("shutting_down", "cannot add %s: the system is shutting down", name))
-		return
-	case u != nil && u.leave == leaveDelete:
-		g.refuse(ev.to, refuse("invalid_state", "cannot set %s: it is being deleted", name))
-		return
-	case u != nil && !ev.replace:
-		g.refuse(ev.to, refuse("already_exists", "%s exists already; use set to replace it", name))
-		return
-	}
-	all := g.future()
-	all[name] = ev.cfg
-	if text := checkGraph(all)[name].text; text != "" {
-		g.refuse(ev.to, refuse("dependency_error", "%s", text))
-		return
-	}
-	if u == nil {
-		u = g.add(ev.cfg)
-		g.boot([]*unit{u})
-	} else if !u.newest().same(ev.cfg) || u.newest().path != ev.cfg.path {
-		g.replaceConfig(u, ev.cfg)
-		g.afterPut(u, ev)
-	} else {
-		u.newest().persist = ev.cfg.persist
-		u.savedCfg = nil
-		g.mark(u)
-		g.afterPut(u, ev)
-	}
-	g.settleAll()
-	g.answer(ev.to, g.answerOf(u))
-}
-
-// afterPut restarts a running unit with its new configuration, and starts another one that is to be started.
-func (g *graph) afterPut(u *unit, ev event) {
-	switch {
-	case u.state.live() && ev.restart && u.up:
-		g.wish(u, true)
-	case !u.state.live() && ev.cfg.Service.Status == "start":
-		g.wish(u, false)
-	}
-}
-
-// boot sets the wishes of new units, and of what they want, as their files say.
-func (g *graph) boot(us []*unit) {
-	for _, u := range us {
-		if u.cfg.Service.Status == "start" {
-			g.begin(u)
-		}
-	}
-	for len(us) > 0 {
-		u := us[0]
-		us = us[1:]
-		if !u.up {
-			continue
-		}
-		for _, n := range u.cfg.Dependencies.Wants {
-			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != "ignore" {
-				g.begin(w)
-				us = append(us, w)
-			}
-		}
-	}
-}
-
-// bootTarget starts one unit with all that it requires and wants, instead of everything (zinit.target of the kernel command line).
-func (g *graph) bootTarget(name string, r *reloadResult) {
-	if g.units[name] == nil {
-		r.Errors = append(r.Errors, problem{Message: g.unknown(name).text + "; nothing is started"})
-		return
-	}
-	for _, n := range g.closure(name) {
-		g.begin(g.units[n])
-	}
-}
-
-// begin wishes a unit up because of its file, at the boot or after a reload.
-func (g *graph) begin(u *unit) {
-	u.boots = !g.booted
-	g.wish(u, false)
-}
-
-// closure is a unit with all that it requires and wants, however far.
-func (g *graph) closure(name string) []string {
-	seen := map[string]bool{name: true}
-	queue := []string{name}
-	for i := 0; i < len(queue); i++ {
-		d := &g.units[queue[i]].cfg.Dependencies
-		for _, n := range slices.Concat(d.Requires, d.Wants) {
-			if !seen[n] && g.units[n] != nil {
-				seen[n] = true
-				queue = append(queue, n)
-			}
-		}
-	}
-	return queue
-}
-
-// reload compares what was read from the directories with what is loaded, and swaps in what may be.
-func (g *graph) reload(ev event) {
-	if g.closing != nil {
-		g.refuse(ev.to, refuse("shutting_down", "cannot reload: the system is shutting down"))
-		return
-	}
-	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},
-		Errors: append([]problem{}, ev.load.errors...), Warnings: append([]problem{}, ev.load.warnings...)}
-	g.vanished(ev.load, r)
-	g.out = slices.Grow(g.out, 3*len(ev.load.configs)) // each is configured, moved and spawned at a boot
-	accepted := g.accept(ev.load, r)
-	var fresh, changed []*unit // changed: with a configuration that is not in force yet, by this reload or one before
-	for _, c := range accepted {
-		u := g.units[c.Service.Name]
-		switch {
-		case u == nil:
-			fresh = append(fresh, g.add(c))
-			r.Added = append(r.Added, c.Service.Name)
-		case u.retired:
-			g.unretire(u, c)
-			fresh = append(fresh, u)
-			r.Added = append(r.Added, u.name)
-		case u.next != nil && u.cfg.same(c): // changed and changed back
-			u.next = nil
-			u.adoptPlace(c, g)
-			g.mark(u)
-			r.Unchanged = append(r.Unchanged, u.name)
-		case u.newest().same(c):
-			u.adoptPlace(c, g)
-			r.Unchanged = append(r.Unchanged, u.name)
-			if u.next != nil {
-				changed = append(changed, u)
-			}
-		default:
-			g.replaceConfig(u, c)
-			changed = append(changed, u)
-			r.Changed = append(r.Changed, u.name)
-		}
-	}
-	g.retire(ev.load, accepted, r)
-	g.settleAll()
-	if ev.name != "" {
-		g.bootTarget(ev.name, r)
-	} else {
-		g.boot(fresh)
-	}
-	if ev.restart {
-		for _, u := range changed {
-			if u.up {
-				g.wish(u, true)
-				r.Restarted = append(r.Restarted, u.name)
-			}
-		}
-	}
-	for _, l := range [][]string{r.Added, r.Removed, r.Changed, r.Unchanged, r.Restarted} {
-		slices.Sort(l)
-	}
-	g.refused = map[string]string{}
-	for _, p := range r.Errors {
-		if stem := strings.TrimSuffix(p.Path[strings.LastIndexByte(p.Path, '/')+1:], ".toml"); g.refused[stem] == "" {
-			g.refused[stem] = p.String()
-		}
-	}
-	g.settleAll()
-	g.booted = true
-	g.answer(ev.to, answer{Reload: r})
-}
-
-// adoptPlace notes where the unchanged configuration of a unit stands now.
-func (u *unit) adoptPlace(c *config, g *graph) {
-	n := u.newest()
-	if n.path == c.path && n.persist == c.persist && n.system == c.system {
-		return
-	}
-	n.path, n.persist, n.system = c.path, c.persist, c.system
-	u.savedCfg = nil
-	g.mark(u)
-}
-
-// accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
-// unit is loaded its present version stays; as the loaded graph has no cycle this ends.
-func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
-	accepted := slices.DeleteFunc(slices.Clone(l.configs), func(c *config) bool {
-		taken := g.main != "" && c.Service.Name == g.main
-		if taken {
-			r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: g.main + " is the name of the main program of this container; choose another one"})
-		}
-		return taken
-	})
-	for {
-		all := g.future()
-		for _, c := range accepted {
-			all[c.Service.Name] = c
-		}
-		bad := checkGraph(all)
-		if len(bad) == 0 {
-			return accepted
-		}
-		left := slices.DeleteFunc(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name].text != "" })
-		if len(left) == len(accepted) {
-			return accepted
-		}
-		for _, c := range accepted {
-			if m := bad[c.Service.Name]; m.text != "" {
-				r.Errors = append(r.Errors, c.listing(m.name, m.text))
-			}
-		}
-		accepted = left
-	}
-}
-
-// retire takes away the units whose files are gone. A unit whose file is there but invalid, or whose directory cannot be read, stays.
-func (g *graph) retire(l *loadResult, accepted []*config, r *reloadResult) {
-	present := map[string]bool{}
-	for _, c := range accepted {
-		present[c.Service.Name] = true
-	}
-	for _, c := range l.configs {
-		present[c.Service.Name] = true
-	}
-	for _, name := range g.names() {
-		u := g.units[name]
-		path := u.newest().path
-		if path == "" || present[name] || l.keeps(path) || u.leave == leaveDelete {
-			continue
-		}
-		r.Removed = append(r.Removed, name)
-		for _, d := range g.dependents(name) {
-			r.Warnings = append(r.Warnings, problem{Path: g.units[d].newest().path, Message: fmt.Sprintf("%s requires %s, which was removed; %s stops", d, name, d)})
-		}
-		g.unwish(u)
-		u.leave, u.retired = leaveDelete, true
-	}
-}
-
-// unretire takes back the removal of a unit that is still stopping: its file is there again.
-func (g *graph) unretire(u *unit, c *config) {
-	u.retired, u.leave = false, leaveStop
-	g.replaceConfig(u, c)
-}
-
-// vanished makes an error of every directory that was there once and is gone.
-func (g *graph) vanished(l *loadResult, r *reloadResult) {
-	if g.dirs == nil {
-		g.dirs = map[string]bool{}
-	}
-	for _, u := range g.units { // also those that an earlier server has loaded
-		if path := u.newest().path; path != "" {
-			g.dirs[dirOf(path)] = true
-		}
-	}
-	for _, d := range l.read {
-		g.dirs[d] = true
-	}
-	for _, d := range l.missing {
-		if !g.dirs[d] {
-			continue
-		}
-		r.Warnings = slices.DeleteFunc(r.Warnings, func(p problem) bool { return p.Path == d })
-		r.Errors = append(r.Errors, problem{Path: d, Message: "the directory is gone; what was loaded from it stays"})
-	}
-}
-
-func dirOf(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
-
-// all takes a bulk request. It touches units of class user only.
-func (g *graph) all(ev event) {
-	if g.closing != nil && ev.kind != eventStopAll {
-		g.refuse(ev.to, refuse("shutting_down", "the system is shutting down"))
-		return
-	}
-	a := answer{Names: []string{}, Skipped: []string{}, Errs: []nameError{}}
-	mine := map[string]bool{}
-	for _, n := range g.names() {
-		if g.units[n].cfg.Service.Class == "system" {
-			a.Skipped = append(a.Skipped, n)
-			continue
-		}
-		mine[n] = true
-	}
-	for _, n := range g.names() {
-		if !mine[n] {
-			continue
-		}
-		u := g.units[n]
-		switch ev.kind {
-		case eventStartAll:
-			g.wish(u, false)
-		case eventStopAll:
-			g.unwish(u)
-		case eventDeleteAll:
-			if i := slices.IndexFunc(g.dependents(n), func(d string) bool { return !mine[d] }); i >= 0 {
-				delete(mine, n)
-				a.Errs = append(a.Errs, nameError{n, "required by " + g.dependents(n)[i] + ", which is a system service"})
-				continue
-			}
-		}
-		a.Names = append(a.Names, n)
-	}
-	if ev.kind == eventDeleteAll && len(a.Names) > 0 {
-		b := &bulkWait{to: ev.to, left: map[string]bool{}, answer: a}
-		for _, n := range a.Names {
-			b.left[n] = true
-			g.unwish(g.units[n])
-			g.units[n].leave = leaveDelete
-		}
-		g.bulk = append(g.bulk, b)
-		return
-	}
-	g.settleAll()
-	g.answer(ev.to, a)
-}
-
 // shutdown begins to stop everything in reverse order; eventShutdownNow kills what is left.
 func (g *graph) shutdown(ev event) {
 	if g.closing == nil {
@@ -2207,11 +1366,12 @@ func (g *graph) shutdown(ev event) {
 		g.emit(effect{kind: effectClosing, text: ev.power, sig: ev.sig})
 		for _, n := range g.names() {
 			u := g.units[n]
-			u.ask, u.pending, u.again = false, false, false
-			if u.state.live() && u.leave != leaveDelete {
-				u.leave = leaveShutdown
+			u.startPending, u.pending, u.restartAfterStop = false, false, false
+			why := u.leave
+			if u.state.live() && why != leaveDelete {
+				why = leaveShutdown
 			}
-			g.push(u)
+			g.leaveFor(u, why)
 		}
 	}
 	if ev.kind == eventShutdownNow {
@@ -2262,6 +1422,7 @@ func (g *graph) killAll() {
 			g.enter(u, stopping)
 			u.forced, u.stopDue = u.spawned, time.Time{}
 		}
+		g.mark(u)
 		g.push(u)
 	}
 }
@@ -2285,456 +1446,4 @@ func (g *graph) finish() {
 		c.finished = true
 		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code})
 	}
-}
-
-// keeps says that the unit of a file stays loaded although the file was not: it is invalid now, or its directory cannot be read.
-func (l *loadResult) keeps(path string) bool {
-	for _, p := range l.errors {
-		if p.Path == path {
-			return true
-		}
-	}
-	dir := dirOf(path)
-	return slices.Contains(l.unreadable, dir) || slices.Contains(l.missing, dir)
-}
-
-// --- why: puts into words what the graph knows (reasons, root causes, what to do about them, drawings): it decides nothing and changes nothing.
-
-// whyReason is one link of the chain from a unit down to the causes of its state.
-type whyReason struct {
-	Type    string `json:"type"`
-	Service string `json:"service"`
-	State   string `json:"state"`
-	Detail  string `json:"detail"`
-}
-
-// String is the sentence that people read.
-func (r *failureReason) String() string {
-	switch r.Type {
-	case "exit_code":
-		if !r.CodeKnown {
-			return "ended with an exit status that nobody could learn"
-		}
-		return fmt.Sprintf("exit code %d", r.Code)
-	case "signal":
-		s := "killed by " + signalName(r.Signal)
-		if r.Core {
-			s += " (core dumped)"
-		}
-		return s
-	case "start_timeout":
-		return "was not ready within its start timeout"
-	case "stop_timeout":
-		return "did not stop within its stop timeout and was killed"
-	case "health_check_failed":
-		return fmt.Sprintf("failed %d health checks in a row: %s", r.Attempts, r.LastError)
-	case "dependency_failed":
-		return "requires " + r.Service + ", which failed"
-	case "missing_dependency":
-		return "requires " + r.Dependency + ", which does not exist"
-	case "spawn_error":
-		return "could not be started: " + r.Message
-	}
-	return r.Type
-}
-
-// explainer walks from a unit to its root causes, naming each unit once.
-type explainer struct {
-	g       *graph
-	seen    map[string]bool
-	reasons []whyReason
-	text    strings.Builder
-	todo    []string
-}
-
-// why explains the state of a unit: the whole chain of reasons, and a text with what can be done about the root causes.
-func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason, todo []string, text string) {
-	x := &explainer{g: g, seen: map[string]bool{}, reasons: []whyReason{}}
-	fmt.Fprintf(&x.text, "%s is %s", u.name, u.state)
-	x.unit(u, now, 1)
-	if x.text.Len() > 0 && !strings.HasSuffix(x.text.String(), "\n") {
-		x.text.WriteString("\n")
-	}
-	if len(x.todo) > 0 {
-		x.text.WriteString("what to do:\n")
-		for _, t := range x.todo {
-			x.text.WriteString("  " + t + "\n")
-		}
-	}
-	return u.state == blocked || u.state == failed && u.reason != nil && (u.reason.Type == "dependency_failed" || u.reason.Type == "missing_dependency"), x.reasons, x.todo, x.text.String()
-}
-
-func (x *explainer) note(kind, service, state, detail string) {
-	x.reasons = append(x.reasons, whyReason{kind, service, state, detail})
-}
-
-func (x *explainer) suggest(format string, args ...any) {
-	if t := fmt.Sprintf(format, args...); !slices.Contains(x.todo, t) {
-		x.todo = append(x.todo, t)
-	}
-}
-
-// unit goes on behind "NAME is STATE" and says why.
-func (x *explainer) unit(u *unit, now time.Time, depth int) {
-	if x.seen[u.name] {
-		x.text.WriteString(" (see above)\n")
-		return
-	}
-	x.seen[u.name] = true
-	switch u.state {
-	case blocked:
-		x.text.WriteString(":\n")
-		x.blocked(u, now, depth)
-	case failed:
-		x.failed(u, now, depth)
-	case inactive, exited:
-		x.resting(u, now)
-	case starting:
-		x.text.WriteString(x.progress(u, now) + "\n")
-	case stopping, running:
-		if u.leave != staying || u.state == stopping {
-			x.text.WriteString(x.leaving(u, now))
-		}
-		x.text.WriteString("\n")
-	}
-}
-
-func (x *explainer) line(depth int, format string, args ...any) {
-	x.text.WriteString(strings.Repeat("  ", depth) + fmt.Sprintf(format, args...))
-}
-
-func (x *explainer) blocked(u *unit, now time.Time, depth int) {
-	for _, h := range x.g.hindrances(u) {
-		o := x.g.units[h.service]
-		switch h.kind {
-		case "missing":
-			x.missing(u, h.service, depth)
-		case "conflicts":
-			x.note("conflicts", h.service, o.state.String(), u.name+" conflicts with "+h.service)
-			x.line(depth, "conflicts with %s, which is %s\n", h.service, o.state)
-			if h.person {
-				x.suggest("zinit stop %s    (then %s starts)", h.service, u.name)
-			}
-		default:
-			x.chain(h.kind, o, now, depth)
-		}
-	}
-	switch h := u.hindered; {
-	case h.kind != "":
-		x.note(h.kind, u.name, u.state.String(), h.detail)
-		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(now)))
-		if h.kind == "port" {
-			x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
-		} else {
-			x.suggest("stop that process, or change %s in the file of %s", h.kind, u.name)
-		}
-	case u.guarding:
-		x.line(depth, "its ports and process_filter are being looked at\n")
-	}
-}
-
-// chain explains a unit that another one waits for, one level deeper.
-func (x *explainer) chain(kind string, o *unit, now time.Time, depth int) {
-	word := map[string]string{"requires": "requires", "failed": "requires", "after": "comes after"}[kind]
-	if kind == "failed" {
-		kind = "requires"
-	}
-	detail := o.state.String()
-	if o.reason != nil {
-		detail = o.reason.String()
-	}
-	x.note(kind, o.name, o.state.String(), detail)
-	x.line(depth, "%s %s, which is %s", word, o.name, o.state)
-	x.unit(o, now, depth+1)
-}
-
-func (x *explainer) missing(u *unit, name string, depth int) {
-	if why := x.g.refused[name]; why != "" {
-		x.note("missing", name, "", "its file is not loaded: "+why)
-		x.line(depth, "requires %s, whose file is not loaded: %s\n", name, why)
-		x.suggest("correct that, then zinit reload")
-		return
-	}
-	x.note("missing", name, "", "there is no service "+name)
-	x.line(depth, "requires %s, which does not exist\n", name)
-	if near := nearest(name, x.g.names()); near != "" {
-		x.suggest("write %s instead of %s in the file of %s, if that is what was meant", near, name, u.name)
-		return
-	}
-	x.suggest("add a service %s, or take it out of requires of %s", name, u.name)
-}
-
-func (x *explainer) failed(u *unit, now time.Time, depth int) {
-	r := u.reason
-	if r == nil {
-		x.text.WriteString("\n")
-		return
-	}
-	switch r.Type {
-	case "missing_dependency":
-		x.text.WriteString(":\n")
-		x.missing(u, r.Dependency, depth)
-		return
-	case "dependency_failed":
-		if o := x.g.units[r.Service]; o != nil {
-			x.text.WriteString(":\n")
-			x.chain("requires", o, now, depth)
-			return
-		}
-	}
-	x.note("failed", u.name, u.state.String(), r.String())
-	x.text.WriteString(": " + r.String())
-	if r.Type == "start_timeout" && u.health.failures > 0 {
-		x.text.WriteString("; its last health check: " + u.health.lastError)
-	}
-	switch {
-	case u.pending:
-		in := span(u.restartDue.Sub(now))
-		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
-		x.text.WriteString("; restarts in " + in + "\n")
-		if r.Type == "spawn_error" {
-			x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
-			return
-		}
-		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
-		return
-	case !u.up:
-		x.text.WriteString("; not restarted: it is not wanted\n")
-	case u.cfg.Service.Status == "ignore":
-		x.text.WriteString("; not restarted: status = \"ignore\"\n")
-	case u.cfg.Lifecycle.MaxRestarts > 0 && u.tries >= u.cfg.Lifecycle.MaxRestarts:
-		fmt.Fprintf(&x.text, "; not restarted: max_restarts = %d is used up\n", u.cfg.Lifecycle.MaxRestarts)
-	default:
-		fmt.Fprintf(&x.text, "; not restarted: restart = %q\n", u.cfg.Lifecycle.Restart)
-	}
-	if r.Type == "spawn_error" {
-		x.suggest("correct exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
-		return
-	}
-	x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
-}
-
-// resting explains a unit that nobody wants, or that has done its work.
-func (x *explainer) resting(u *unit, now time.Time) {
-	switch {
-	case u.pending:
-		in := span(u.restartDue.Sub(now))
-		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
-		x.text.WriteString("; restarts in " + in + "\n")
-	case u.satisfied():
-		x.text.WriteString(": it has done its work\n")
-	case !u.up && u.state == inactive:
-		detail := fmt.Sprintf("nobody started it (status = %q)", u.cfg.Service.Status)
-		x.note("wish", u.name, u.state.String(), detail)
-		x.text.WriteString(": " + detail + "\n")
-		x.suggest("zinit start %s", u.name)
-	case !u.up:
-		x.note("wish", u.name, u.state.String(), "it was stopped")
-		x.text.WriteString(": it was stopped\n")
-		x.suggest("zinit start %s", u.name)
-	default:
-		x.text.WriteString("\n")
-	}
-}
-
-func (x *explainer) progress(u *unit, now time.Time) string {
-	s := ""
-	switch {
-	case !u.spawned:
-		s = ": the kernel has not executed it yet"
-	case u.cfg.Health != nil && u.health.checks > 0:
-		s = fmt.Sprintf(": its health checks fail, %d so far, the last: %s", u.health.failures, u.health.lastError)
-		x.suggest("zinit logs %s    (what it says meanwhile), and look at target in its [health]", u.name)
-	case u.cfg.Health != nil:
-		s = ": waiting for its first health check"
-	}
-	if !u.startDue.IsZero() {
-		s += "; gives up in " + span(u.startDue.Sub(now))
-	}
-	return s
-}
-
-func (x *explainer) leaving(u *unit, now time.Time) string {
-	if u.state == running {
-		return ": it stops when what requires it has stopped"
-	}
-	s := ""
-	if u.cause != nil {
-		s = ": " + u.cause.String()
-	}
-	if !u.stopDue.IsZero() {
-		s += "; killed in " + span(u.stopDue.Sub(now)) + " if it does not end"
-	}
-	return s
-}
-
-// span writes a duration for people: 1.5s, 2m5s.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		d = 0
-	case d < time.Second:
-		d = d.Round(time.Millisecond)
-	case d < time.Minute:
-		d = d.Round(100 * time.Millisecond)
-	default:
-		d = d.Round(time.Second)
-	}
-	return d.String()
-}
-
-// treeNode is one unit in the tree of what needs what.
-type treeNode struct {
-	Name     string     `json:"name"`
-	State    string     `json:"state"`
-	Kind     string     `json:"kind"`
-	Children []treeNode `json:"children"`
-}
-
-// tree returns the units with what they require and want below them: below one unit, or, for "", below those that no other one names.
-// A unit that stands already on the path to itself (over wants) is not opened again, and none is after maxTree nodes:
-// a graph with many ways between two units would fill the memory.
-func (g *graph) tree(name string) (string, []treeNode) {
-	left := maxTree
-	var roots []string
-	if name != "" {
-		roots = []string{name}
-	} else {
-		named := map[string]bool{}
-		for _, u := range g.units {
-			for _, n := range slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants) {
-				named[n] = true
-			}
-		}
-		for _, n := range g.names() {
-			if !named[n] {
-				roots = append(roots, n)
-			}
-		}
-		if len(roots) == 0 {
-			roots = g.names()
-		}
-	}
-	nodes := []treeNode{}
-	var text strings.Builder
-	for _, n := range roots {
-		node := g.branch(n, map[string]bool{}, &left)
-		nodes = append(nodes, node)
-		drawTree(&text, node, "", "")
-	}
-	return text.String(), nodes
-}
-
-// maxTree bounds the nodes of one tree.
-const maxTree = 20000
-
-func (g *graph) branch(name string, path map[string]bool, left *int) treeNode {
-	u := g.units[name]
-	if u == nil {
-		return treeNode{Name: name, State: "missing", Kind: "missing", Children: []treeNode{}}
-	}
-	node := treeNode{Name: name, State: u.state.String(), Kind: u.kind(), Children: []treeNode{}}
-	*left--
-	if path[name] || *left < 0 {
-		return node
-	}
-	path[name] = true
-	seen := map[string]bool{}
-	for _, n := range slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants) {
-		if !seen[n] {
-			seen[n] = true
-			node.Children = append(node.Children, g.branch(n, path, left))
-		}
-	}
-	delete(path, name)
-	return node
-}
-
-func drawTree(b *strings.Builder, n treeNode, first, rest string) {
-	fmt.Fprintf(b, "%s%s (%s)\n", first, n.Name, n.State)
-	for i, c := range n.Children {
-		if i == len(n.Children)-1 {
-			drawTree(b, c, rest+"`- ", rest+"   ")
-			continue
-		}
-		drawTree(b, c, rest+"|- ", rest+"|  ")
-	}
-}
-
-// edge is one dependency in a drawing of the graph.
-type edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Type string `json:"type"`
-}
-
-// edges lists all dependencies in name order; a conflict that both name stands once.
-func (g *graph) edges() []edge {
-	var all []edge
-	for _, n := range g.names() {
-		d := &g.units[n].cfg.Dependencies
-		for _, l := range []struct {
-			kind  string
-			names []string
-		}{{"requires", d.Requires}, {"after", d.After}, {"wants", d.Wants}, {"conflicts", d.Conflicts}} {
-			for _, m := range l.names {
-				e := edge{n, m, l.kind}
-				if l.kind == "conflicts" && slices.Contains(all, edge{m, n, l.kind}) || slices.Contains(all[max(0, len(all)-8):], e) {
-					continue
-				}
-				all = append(all, e)
-			}
-		}
-	}
-	return all
-}
-
-// dot draws the graph for Graphviz.
-func (g *graph) dot() string {
-	style := map[string]string{"requires": "solid", "after": "dashed", "wants": "dotted", "conflicts": "bold"}
-	colour := map[state]string{running: "palegreen", exited: "lightblue", failed: "salmon", blocked: "khaki", starting: "lightyellow", stopping: "lightyellow", inactive: "lightgrey"}
-	var b strings.Builder
-	b.WriteString("digraph zinit {\n  rankdir=LR;\n  node [shape=box, style=filled];\n")
-	for _, n := range g.names() {
-		u := g.units[n]
-		shape := ""
-		if u.kind() == "target" {
-			shape = ", shape=ellipse"
-		}
-		fmt.Fprintf(&b, "  %q [fillcolor=%s, tooltip=%q%s];\n", n, colour[u.state], u.state, shape)
-	}
-	for _, e := range g.edges() {
-		extra := ""
-		if e.Type == "conflicts" {
-			extra = ", color=red, dir=none"
-		}
-		fmt.Fprintf(&b, "  %q -> %q [style=%s, label=%q%s];\n", e.From, e.To, style[e.Type], e.Type, extra)
-	}
-	b.WriteString("}\n")
-	return b.String()
-}
-
-// mermaid draws the graph for Mermaid (flowchart). Nodes have numbers, because its identifiers are narrower than our names.
-func (g *graph) mermaid() string {
-	arrow := map[string]string{"requires": "-->|requires|", "after": "-.->|after|", "wants": "-.->|wants|", "conflicts": "x--x|conflicts|"}
-	id := map[string]int{}
-	var b strings.Builder
-	b.WriteString("flowchart LR\n")
-	node := func(n, label string) {
-		id[n] = len(id)
-		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", id[n], label)
-	}
-	for _, n := range g.names() {
-		node(n, n+" ("+g.units[n].state.String()+")")
-	}
-	edges := g.edges()
-	for _, e := range edges {
-		if _, known := id[e.To]; !known {
-			node(e.To, e.To+" (missing)")
-		}
-	}
-	for _, e := range edges {
-		fmt.Fprintf(&b, "  n%d %s n%d\n", id[e.From], arrow[e.Type], id[e.To])
-	}
-	return b.String()
 }

@@ -109,6 +109,8 @@ func testUnit(line string) *config {
 			c.Service.Ports = []int{number()}
 		case "added":
 			c.path, c.persist = "", false
+		case "moved":
+			c.path = "/etc/zinit/more/" + words[0] + ".toml"
 		default:
 			panic("unknown word in a test unit: " + w)
 		}
@@ -344,7 +346,7 @@ func (s *stage) result(word, rest string, ev event) bool {
 	case "free", "busy":
 		ev.kind, ev.ok, ev.gen = eventGuard, word == "free", s.gens["guard "+ev.name]
 		if !ev.ok {
-			ev.hindrance = hindrance{kind: "port", service: "port 80", detail: "port 80 is in use", person: true}
+			ev.hindrance = hindrance{kind: "port", service: "port 80", detail: "port 80 is in use", needsPerson: true}
 		}
 	case "why":
 		_, _, _, text := s.g.why(s.g.unit(ev.name), s.now)
@@ -474,7 +476,9 @@ type world struct {
 	checking map[string]uint64
 	guards   map[string]uint64
 	killed   map[string]bool
-	asked    map[string]bool // a restart was asked for, and no new process has been since
+	asked    map[string]bool    // a restart was asked for, and no new process has been since
+	configs  map[*config]string // every configuration that the graph had, as it was at first
+	steps    int
 	broken   string
 }
 
@@ -548,6 +552,98 @@ func (w *world) judge(e effect) {
 	}
 }
 
+func count(names []string, name string) (n int) {
+	for _, x := range names {
+		if x == name {
+			n++
+		}
+	}
+	return n
+}
+
+// checkNeighbours counts anew what the neighbours of a unit mean for it, looking at every unit there is.
+func (w *world) checkNeighbours(u *unit) {
+	g := w.g
+	var want neighbours
+	waits := map[string]tie{}
+	for _, n := range u.cfg.Dependencies.Requires {
+		waits[n] = tie{count(u.cfg.Dependencies.Requires, n), count(u.cfg.Dependencies.After, n)}
+	}
+	for _, n := range u.cfg.Dependencies.After {
+		waits[n] = tie{count(u.cfg.Dependencies.Requires, n), count(u.cfg.Dependencies.After, n)}
+	}
+	for n, t := range waits {
+		if g.users[n][u.name] != t {
+			w.fault("%s names %s %v times, noted is %v", u.name, n, t, g.users[n][u.name])
+		}
+		want.weigh(t, g.faceOf(n), 1)
+	}
+	for n, o := range g.units {
+		mentions := count(u.cfg.Dependencies.Conflicts, n) + count(o.cfg.Dependencies.Conflicts, u.name)
+		if n != u.name && g.foes[u.name][n] != mentions {
+			w.fault("%s and %s name each other %d times as foes, noted is %d", u.name, n, mentions, g.foes[u.name][n])
+		}
+		if n != u.name && mentions > 0 {
+			want.oppose(&o.face, 1)
+		}
+	}
+	if u.needs != want {
+		w.fault("%s: its neighbours are counted as %+v, really %+v", u.name, u.needs, want)
+	}
+	if g.nexts[u.name] == u != (u.next != nil) {
+		w.fault("%s: its changed configuration is noted wrongly", u.name)
+	}
+}
+
+// checkTables holds what the graph keeps by name against the units: nothing may stay when they go.
+func (w *world) checkTables() {
+	g := w.g
+	mention := func(in map[string]int, names []string) {
+		for _, n := range names {
+			in[n]++
+		}
+	}
+	users, foes, nexts := map[string]int{}, map[string]int{}, 0
+	for n, u := range g.units {
+		mention(users, u.cfg.Dependencies.Requires)
+		mention(users, u.cfg.Dependencies.After)
+		for _, c := range u.cfg.Dependencies.Conflicts {
+			if c != n {
+				foes[n]++
+				foes[c]++
+			}
+		}
+		if u.next != nil {
+			nexts++
+		}
+	}
+	if len(users) != len(g.users) || len(foes) != len(g.foes) || nexts != len(g.nexts) {
+		w.fault("%d names are used, %d opposed, %d configurations to come; noted are %d, %d and %d", len(users), len(foes), nexts, len(g.users), len(g.foes), len(g.nexts))
+	}
+}
+
+// checkConfigs says whether a configuration that the graph has, or had, was written to: others read it meanwhile.
+func (w *world) checkConfigs() {
+	for _, u := range w.g.units {
+		for _, c := range []*config{u.cfg, u.next} {
+			if c == nil {
+				continue
+			}
+			if _, known := w.configs[c]; !known {
+				w.configs[c] = fmt.Sprintf("%+v", *c)
+			}
+		}
+	}
+	if w.steps++; w.steps%20 > 0 {
+		return
+	}
+	for c, was := range w.configs {
+		if now := fmt.Sprintf("%+v", *c); now != was {
+			w.fault("a configuration of %s was written to:\n%s\n%s", c.Service.Name, was, now)
+		}
+	}
+}
+
 // check holds the graph against what must be true after every step.
 func (w *world) check() {
 	g := w.g
@@ -582,13 +678,13 @@ func (w *world) check() {
 		if u.pending && (u.restartDue.IsZero() || !u.up || u.state.live()) {
 			w.fault("%s: a restart is pending in vain", n)
 		}
-		if u.ask {
+		if u.startPending {
 			w.fault("%s: a start was left behind", n)
 		}
 		if due := u.nextOf(); !due.Equal(u.due) {
 			w.fault("%s (%s): its deadline %v is not in the timer (%v)", n, u.state, due, u.due)
 		}
-		if u.face != (face{u.satisfied(), u.forGood(), u.state.live(), u.down(), u.onWay()}) {
+		if u.face != u.seen() {
 			w.fault("%s: what others see of it is stale", n)
 		}
 		req, aft := 0, 0
@@ -605,6 +701,11 @@ func (w *world) check() {
 	if live != g.live {
 		w.fault("%d units live, counted %d", live, g.live)
 	}
+	for _, u := range g.units {
+		w.checkNeighbours(u)
+	}
+	w.checkTables()
+	w.checkConfigs()
 }
 
 func pick(r *rand.Rand, m map[string]uint64) (string, uint64, bool) {
@@ -628,12 +729,25 @@ func randomUnit(r *rand.Rand) *config {
 			}
 		}
 	}
-	for _, w := range []string{"oneshot", "target", "health=5s", "ports=80", "max_restarts=2", "delay=0s", "restart=always", "restart=never", "status=stop", "status=ignore", "system", "start_timeout=2s", "critical"} {
+	for _, w := range []string{"oneshot", "target", "health=5s", "ports=80", "max_restarts=2", "delay=0s", "restart=always", "restart=never", "status=stop", "status=ignore", "system", "start_timeout=2s", "critical", "added", "moved"} {
 		if r.Intn(8) == 0 {
 			line += " " + w
 		}
 	}
 	return testUnit(line)
+}
+
+// randomConfig is a random unit, or the present one of some unit, perhaps from elsewhere.
+func (w *world) randomConfig() *config {
+	names := w.g.names()
+	if len(names) == 0 || w.r.Intn(3) > 0 {
+		return randomUnit(w.r)
+	}
+	c := *w.g.unit(names[w.r.Intn(len(names))]).newest()
+	if w.r.Intn(2) == 0 {
+		c.path, c.persist = "/etc/zinit/other/"+c.Service.Name+".toml", w.r.Intn(2) == 0
+	}
+	return &c
 }
 
 // randomStep plays one event: mostly results of what is under way, else a request.
@@ -669,7 +783,7 @@ func (w *world) randomStep() {
 	case 5:
 		if n, gen, ok := pick(r, w.guards); ok {
 			delete(w.guards, n)
-			w.play(event{kind: eventGuard, name: n, gen: gen, ok: r.Intn(2) == 0, hindrance: hindrance{kind: "port", service: "port 80", person: true}})
+			w.play(event{kind: eventGuard, name: n, gen: gen, ok: r.Intn(2) == 0, hindrance: hindrance{kind: "port", service: "port 80", needsPerson: true}})
 		}
 	case 6, 7:
 		w.now = w.now.Add(time.Duration(r.Intn(3000)) * time.Millisecond)
@@ -677,7 +791,7 @@ func (w *world) randomStep() {
 			w.play(event{kind: eventTick})
 		}
 	case 8:
-		c := randomUnit(r)
+		c := w.randomConfig()
 		w.play(event{kind: eventPut, cfg: c, replace: r.Intn(2) == 0, restart: r.Intn(2) == 0, to: w.ticket()})
 	default:
 		kinds := []eventKind{eventStart, eventStart, eventStop, eventRestart, eventWait, eventStartAll, eventStopAll, eventDelete, eventReload, eventKill}
@@ -686,7 +800,7 @@ func (w *world) randomStep() {
 		if ev.kind == eventReload {
 			ev.load = &loadResult{}
 			for range r.Intn(6) {
-				ev.load.configs = append(ev.load.configs, randomUnit(r))
+				ev.load.configs = append(ev.load.configs, w.randomConfig())
 			}
 			slices.SortFunc(ev.load.configs, func(a, b *config) int { return strings.Compare(a.Service.Name, b.Service.Name) })
 			ev.load.configs = slices.CompactFunc(ev.load.configs, func(a, b *config) bool { return a.Service.Name == b.Service.Name })
@@ -697,7 +811,7 @@ func (w *world) randomStep() {
 
 func newWorld(seed int64) *world {
 	return &world{stage: newStage(30 * time.Second), r: rand.New(rand.NewSource(seed)), spawning: map[string]uint64{}, alive: map[string]uint64{},
-		checking: map[string]uint64{}, guards: map[string]uint64{}, killed: map[string]bool{}, asked: map[string]bool{}}
+		checking: map[string]uint64{}, guards: map[string]uint64{}, killed: map[string]bool{}, asked: map[string]bool{}, configs: map[*config]string{}}
 }
 
 // runWorld plays random events, then a shutdown in which every process obeys, and returns the first broken guard.

@@ -1448,19 +1448,19 @@ func (q *rpcCall) put(w putWish) (any, error) {
 // precheck says what is there under the name now, and refuses what the graph would refuse.
 func (q *rpcCall) precheck(c *config, w putWish) (old *config, err error) {
 	name := c.Service.Name
-	var all map[string]*config
-	owner := ""
+	owner, text := "", ""
 	q.core().view(func(g *graph, _ time.Time) {
-		all = g.future()
-		if old = all[name]; old == nil && w.mustExist {
+		if u := g.unit(name); u != nil {
+			old = u.newest()
+		} else if w.mustExist {
 			err = g.unknown(name)
+			return
 		}
-		for n, o := range all {
-			if w.persist && n != name && o.path != "" && o.path == q.target(c, old) {
-				owner = n
-			}
-		}
+		text = g.misfitOf(c)
 	})
+	if w.persist && err == nil {
+		owner = q.ownerOf(q.target(c, old), name)
+	}
 	switch {
 	case err != nil:
 	case old != nil && !w.replace:
@@ -1469,13 +1469,28 @@ func (q *rpcCall) precheck(c *config, w putWish) (old *config, err error) {
 		err = rpcFail(kindInvalidState, "%s comes from the system directory; edit %s and reload", name, old.path)
 	case owner != "":
 		err = rpcFail(kindServiceFileError, "cannot write %s: it is the file of %s", q.target(c, old), owner)
-	default:
-		all[name] = c
-		if text := checkGraph(all)[name].text; text != "" {
-			err = rpcFail(kindDependencyError, "%s", text)
-		}
+	case text != "":
+		err = rpcFail(kindDependencyError, "%s", text)
 	}
 	return old, err
+}
+
+// ownerOf names the service that has this file, other than the one that is to be written there. Who writes a new file need not look.
+func (q *rpcCall) ownerOf(path, name string) (owner string) {
+	if _, err := os.Lstat(path); err != nil {
+		return ""
+	}
+	q.core().view(func(g *graph, _ time.Time) {
+		if u := g.unit(name); u != nil && u.newest().path == path {
+			return
+		}
+		for n, u := range g.units {
+			if n != name && u.newest().path == path {
+				owner = n
+			}
+		}
+	})
+	return owner
 }
 
 // target is the file that c is to be written to, "" when there is no directory for it.
@@ -1546,10 +1561,9 @@ func doCheck(q *rpcCall) (any, error) {
 	_, text := q.raw("config")
 	c, errs, warnings := parseJSON(text)
 	if len(errs) == 0 && c.Kind != "xinet" {
-		var all map[string]*config
-		q.core().view(func(g *graph, _ time.Time) { all = g.future() })
-		all[c.Service.Name] = c
-		if text := checkGraph(all)[c.Service.Name].text; text != "" {
+		text := ""
+		q.core().view(func(g *graph, _ time.Time) { text = g.misfitOf(c) })
+		if text != "" {
 			errs = append(errs, problem{Message: text})
 		}
 	}

@@ -671,13 +671,13 @@ func (s *supervisor) hindered(c *config) (hindrance, bool) {
 			pids = removeForeign(pids, c.Lifecycle.StopTimeout)
 		}
 		if len(pids) > 0 {
-			return hindrance{kind: "process_filter", service: fmt.Sprintf("process %d", pids[0]), person: true,
+			return hindrance{kind: "process_filter", service: fmt.Sprintf("process %d", pids[0]), needsPerson: true,
 				detail: fmt.Sprintf("the foreign %s matches process_filter %q", pidNames(pids[:1]), f)}, false
 		}
 	}
 	for _, port := range c.Service.Ports {
 		if !portFree(port) {
-			return hindrance{kind: "port", service: fmt.Sprintf("port %d", port), detail: fmt.Sprintf("port %d is in use", port), person: true}, false
+			return hindrance{kind: "port", service: fmt.Sprintf("port %d", port), detail: fmt.Sprintf("port %d is in use", port), needsPerson: true}, false
 		}
 	}
 	return hindrance{}, true
@@ -1882,7 +1882,7 @@ func (c monoClock) load(n int64) time.Time {
 }
 
 func (u *unit) saved(c monoClock, ticks uint64) savedUnit {
-	s := savedUnit{Name: u.name, State: int(u.state), Up: u.up, Leave: int(u.leave), Again: u.again, Forced: u.forced, ByItself: u.byItself,
+	s := savedUnit{Name: u.name, State: int(u.state), Up: u.up, Leave: int(u.leave), Again: u.restartAfterStop, Forced: u.forced, ByItself: u.byItself,
 		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
 		Exit: u.exitSeq, RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
 		Checks: u.health.checks, Failures: u.health.failures,
@@ -2056,7 +2056,9 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 	var live []*unit
 	for _, n := range slices.Sorted(maps.Keys(st.units)) {
 		u := g.add(st.cfg[n])
-		u.next = st.next[n]
+		if next := st.next[n]; next != nil {
+			g.setNext(u, next)
+		}
 		u.restoreFrom(st.units[n], c)
 		g.gen = max(g.gen, u.gen)
 		if u.state.live() && u.cfg.Kind != "target" {
@@ -2071,7 +2073,7 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 }
 
 func (u *unit) restoreFrom(s savedUnit, c monoClock) {
-	u.state, u.up, u.leave, u.again, u.forced, u.byItself = state(s.State), s.Up, leave(s.Leave), s.Again, s.Forced, s.ByItself
+	u.state, u.up, u.leave, u.restartAfterStop, u.forced, u.byItself = state(s.State), s.Up, leave(s.Leave), s.Again, s.Forced, s.ByItself
 	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
 	u.pid, u.spawned = s.PID, s.PID != 0
 	u.intent, u.intentExit, u.intentGen, u.exitSeq = s.Intent, s.IntentExit, s.Gen, s.Exit

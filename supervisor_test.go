@@ -190,7 +190,7 @@ func describe(g *graph) string {
 	for _, n := range g.names() {
 		u := g.units[n]
 		fmt.Fprintf(&b, "%s %s up=%v leave=%d gen=%d pid=%d again=%v forced=%v itself=%v tries=%d restarts=%d pending=%v live=%d/%d checks=%d face=%+v %v %v",
-			n, u.state, u.up, u.leave, u.gen, u.pid, u.again, u.forced, u.byItself, u.tries, u.restartCount, u.pending, u.liveRequiring, u.liveAfter, u.health.checks, u.face.live, u.cfg.Dependencies, u.next != nil)
+			n, u.state, u.up, u.leave, u.gen, u.pid, u.restartAfterStop, u.forced, u.byItself, u.tries, u.restartCount, u.pending, u.liveRequiring, u.liveAfter, u.health.checks, u.face.live, u.cfg.Dependencies, u.next != nil)
 		if u.reason != nil {
 			b.WriteString(" " + u.reason.String())
 		}

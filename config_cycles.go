@@ -1,0 +1,206 @@
+// config_cycles.go finds what is wrong with the places of services among each other, cycles above all; it is pure, and server and client use it.
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// misfit is what is wrong with the place of a unit among the others: the name in its lists that is too much, and a sentence.
+type misfit struct{ name, text string }
+
+// checkGraph returns for each unit what is wrong with its place among the others: a dependency on itself, a cycle over
+// requires and after (with its path), a name both required and conflicting. Units without complaint are not in the result.
+func checkGraph(all map[string]*config) map[string]misfit {
+	bad := map[string]misfit{}
+	for name, c := range all {
+		if m := ownMisfit(c); m.text != "" {
+			bad[name] = m
+		}
+	}
+	for _, group := range circles(all) {
+		misfits(all, group, bad)
+	}
+	return bad
+}
+
+// ownMisfit is what is wrong with the lists of a unit whatever the others are.
+func ownMisfit(c *config) misfit {
+	name, d := c.Service.Name, &c.Dependencies
+	if slices.Contains(d.Conflicts, name) {
+		return misfit{name, fmt.Sprintf("%s conflicts with itself; remove it from conflicts", name)}
+	}
+	if slices.Contains(d.Wants, name) {
+		return misfit{name, fmt.Sprintf("dependency cycle: %s -> %s; take it out of wants", name, name)}
+	}
+	foes := map[string]bool{}
+	for _, n := range d.Conflicts {
+		foes[n] = true
+	}
+	for _, n := range d.Requires {
+		if foes[n] {
+			return misfit{n, fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)}
+		}
+	}
+	return misfit{}
+}
+
+// shownWay is how many names of a cycle an error prints: its beginning and its end.
+const shownWay = 16
+
+// cycleText is the error for the members of a cycle.
+func cycleText(way []string) string {
+	way = append(slices.Clone(way), way[0])
+	if left := len(way) - shownWay; left > 1 {
+		way = slices.Concat(way[:shownWay/2], []string{fmt.Sprintf("(%d more)", left)}, way[len(way)-shownWay/2:])
+	}
+	return "dependency cycle: " + strings.Join(way, " -> ") + "; remove one of these from requires or after"
+}
+
+// maxWays is for how many members of one group of units that reach each other a way of their own is looked for.
+const maxWays = 100
+
+// misfits says of each member of a group of units that reach each other what is wrong with it: it is on a cycle, and this is a shortest one.
+func misfits(all map[string]*config, group []string, bad map[string]misfit) {
+	members, in := map[string]bool{}, map[string]bool{}
+	for _, n := range group {
+		members[n] = true
+	}
+	inGroup := func(n string) *config {
+		if members[n] {
+			return all[n]
+		}
+		return nil
+	}
+	slices.Sort(group)
+	for i, n := range group {
+		if in[n] {
+			continue
+		}
+		if i >= maxWays {
+			list := waitsFor(all[n])
+			next := list[slices.IndexFunc(list, func(m string) bool { return members[m] })]
+			bad[n] = misfit{next, fmt.Sprintf("dependency cycle: %s is one of %d services that wait for each other; remove %s from requires or after", n, len(group), next)}
+			continue
+		}
+		way := wayBack(all[n], inGroup)
+		text := cycleText(way)
+		for i, m := range way {
+			in[m], bad[m] = true, misfit{way[(i+1)%len(way)], text}
+		}
+	}
+}
+
+// wayBack is a shortest way from a unit with this configuration over what each waits for back to itself, nil when there is none. It looks at nothing but
+// what can be reached from it. It begins with its first name, so that it reads the same whoever is asked about.
+func wayBack(c *config, of func(name string) *config) []string {
+	self := c.Service.Name
+	before := map[string]string{}
+	queue := []*config{c}
+	for i := 0; i < len(queue); i++ {
+		n := queue[i].Service.Name
+		for _, m := range waitsFor(queue[i]) {
+			if m == self {
+				way := []string{n}
+				for n != self {
+					n = before[n]
+					way = append(way, n)
+				}
+				slices.Reverse(way)
+				at := slices.Index(way, slices.Min(way))
+				return slices.Concat(way[at:], way[:at])
+			}
+			if _, seen := before[m]; seen {
+				continue
+			}
+			before[m] = n
+			if next := of(m); next != nil {
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
+}
+
+func waitsFor(c *config) []string {
+	return slices.Concat(c.Dependencies.Requires, c.Dependencies.After)
+}
+
+// circles finds the groups of units that reach each other (Tarjan's strongly connected components, without recursion:
+// a chain may be 10,000 units long), leaving out single units that do not name themselves.
+func circles(all map[string]*config) [][]string {
+	t := tarjan{all: all, index: map[string]int{}, low: map[string]int{}, onStack: map[string]bool{}}
+	for _, root := range slices.Sorted(maps.Keys(all)) {
+		if t.index[root] == 0 {
+			t.from(root)
+		}
+	}
+	return t.groups
+}
+
+// tarjan is the algorithm's bookkeeping.
+type tarjan struct {
+	all        map[string]*config
+	index, low map[string]int
+	onStack    map[string]bool
+	stack      []string
+	path       []tarjanFrame
+	groups     [][]string
+}
+
+// tarjanFrame is a unit on the present path, with what is still to be looked at.
+type tarjanFrame struct {
+	name string
+	next []string
+}
+
+func (t *tarjan) enter(n string) {
+	t.index[n] = len(t.index) + 1
+	t.low[n] = t.index[n]
+	t.stack = append(t.stack, n)
+	t.onStack[n] = true
+	t.path = append(t.path, tarjanFrame{n, waitsFor(t.all[n])})
+}
+
+func (t *tarjan) from(root string) {
+	for t.enter(root); len(t.path) > 0; {
+		f := &t.path[len(t.path)-1]
+		if len(f.next) == 0 {
+			t.leave(f.name)
+			continue
+		}
+		m := f.next[0]
+		f.next = f.next[1:]
+		switch {
+		case t.all[m] == nil:
+		case t.index[m] == 0:
+			t.enter(m)
+		case t.onStack[m]:
+			t.low[f.name] = min(t.low[f.name], t.index[m])
+		}
+	}
+}
+
+func (t *tarjan) leave(n string) {
+	t.path = t.path[:len(t.path)-1]
+	if len(t.path) > 0 {
+		parent := t.path[len(t.path)-1].name
+		t.low[parent] = min(t.low[parent], t.low[n])
+	}
+	if t.low[n] != t.index[n] {
+		return
+	}
+	at := len(t.stack) - 1
+	for ; t.stack[at] != n; at-- {
+		t.onStack[t.stack[at]] = false
+	}
+	t.onStack[n] = false
+	group := slices.Clone(t.stack[at:])
+	t.stack = t.stack[:at]
+	if len(group) > 1 || slices.Contains(waitsFor(t.all[n]), n) {
+		t.groups = append(t.groups, group)
+	}
+}

@@ -1,0 +1,525 @@
+// graph_reload.go changes the set of units and their configurations: service.create and set, load and reload, requests for all. It looks at no process and no file.
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// reloadResult is what a reload did.
+type reloadResult struct {
+	Added     []string  `json:"added"`
+	Removed   []string  `json:"removed"`
+	Changed   []string  `json:"changed"`
+	Unchanged []string  `json:"unchanged"`
+	Restarted []string  `json:"restarted"`
+	Errors    []problem `json:"errors"`
+	Warnings  []problem `json:"warnings"`
+}
+
+// future is the configuration that every unit will have once all changes count.
+func (g *graph) future() map[string]*config {
+	all := make(map[string]*config, len(g.units))
+	for n, u := range g.units {
+		all[n] = u.newest()
+	}
+	return all
+}
+
+// newest is the configuration that counts from the next start.
+func (u *unit) newest() *config {
+	if u.next != nil {
+		return u.next
+	}
+	return u.cfg
+}
+
+// inForce and newestOf are the configurations of a unit by its name, for wayBack.
+func (g *graph) inForce(name string) *config {
+	g.looked++
+	if u := g.units[name]; u != nil {
+		return u.cfg
+	}
+	return nil
+}
+
+func (g *graph) newestOf(name string) *config {
+	g.looked++
+	if u := g.units[name]; u != nil {
+		return u.newest()
+	}
+	return nil
+}
+
+// sameOrder says that two configurations wait for the same units.
+func sameOrder(a, b *config) bool {
+	return slices.Equal(a.Dependencies.Requires, b.Dependencies.Requires) && slices.Equal(a.Dependencies.After, b.Dependencies.After)
+}
+
+// misfitOf says what would be wrong with a configuration in its place among the others, or "". It looks at what the unit waits for, however far, and only if
+// that has changed and somebody waits for the unit.
+func (g *graph) misfitOf(c *config) string {
+	if m := ownMisfit(c); m.text != "" {
+		return m.text
+	}
+	name := c.Service.Name
+	if old := g.newestOf(name); old != nil && sameOrder(old, c) {
+		return ""
+	}
+	names := func(c *config) bool {
+		return slices.Contains(c.Dependencies.Requires, name) || slices.Contains(c.Dependencies.After, name)
+	}
+	named := len(g.users[name]) > 0 || names(c)
+	for _, u := range g.nexts {
+		named = named || names(u.next)
+	}
+	if !named {
+		return ""
+	}
+	if way := wayBack(c, g.newestOf); way != nil {
+		return cycleText(way)
+	}
+	return ""
+}
+
+// setNext notes the configuration that counts from a unit's next start; nil: the one in force.
+func (g *graph) setNext(u *unit, c *config) {
+	u.next = c
+	if c == nil {
+		delete(g.nexts, u.name)
+		return
+	}
+	g.nexts[u.name] = u
+}
+
+// replaceConfig gives a unit another configuration: at once when it has no process, else from its next start.
+func (g *graph) replaceConfig(u *unit, c *config) {
+	g.mark(u)
+	if !u.state.live() || u.cfg.Kind == "target" && c.Kind == "target" {
+		g.setNext(u, nil)
+		g.swapConfig(u, c)
+		return
+	}
+	g.setNext(u, c)
+}
+
+// adoptConfig lets the changed configuration of a unit count.
+func (g *graph) adoptConfig(u *unit) {
+	old, c := u.cfg, u.next
+	g.setNext(u, nil)
+	g.swapConfig(u, c)
+	if !sameOrder(old, c) {
+		g.untangle(u)
+	}
+}
+
+// untangle is for a unit whose dependencies are new. While others still run with older ones, the mixture might contain a cycle that neither the old nor
+// the new graph has; then all changed dependencies count at once.
+func (g *graph) untangle(u *unit) {
+	if len(g.nexts) > 0 && len(g.users[u.name]) > 0 && wayBack(u.cfg, g.inForce) != nil {
+		g.allDependencies()
+	}
+}
+
+// untangleAll is untangle after many units changed together.
+func (g *graph) untangleAll() {
+	if len(g.nexts) == 0 {
+		return
+	}
+	all := make(map[string]*config, len(g.units))
+	for n, u := range g.units {
+		all[n] = u.cfg
+	}
+	if len(circles(all)) > 0 {
+		g.allDependencies()
+	}
+}
+
+// allDependencies lets the changed dependencies of all units count, and nothing else of their changes.
+func (g *graph) allDependencies() {
+	for _, u := range g.nexts {
+		c := *u.cfg
+		c.Dependencies = u.next.Dependencies
+		g.swapConfig(u, &c)
+	}
+}
+
+func (g *graph) swapConfig(u *unit, c *config) {
+	if u.face.live {
+		g.countLive(u, -1)
+	}
+	for n := range g.foes[u.name] {
+		g.push(g.units[n])
+	}
+	g.unlink(u)
+	u.cfg = c
+	g.link(u)
+	if u.face.live {
+		g.countLive(u, 1)
+	}
+	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
+	u.cleared, u.guarding, u.guardDue, u.hindered = false, false, time.Time{}, hindrance{}
+	g.mark(u)
+	g.reface(u)
+	g.push(u)
+}
+
+// place notes where the unchanged configuration of a unit stands now. A configuration that others may be reading is never written to: this is a new one.
+func (g *graph) place(u *unit, c *config) {
+	old := u.newest()
+	if old.path == c.path && old.persist == c.persist && old.system == c.system {
+		return
+	}
+	n := *old
+	n.path, n.persist, n.system = c.path, c.persist, c.system
+	if u.next != nil {
+		g.setNext(u, &n)
+	} else {
+		u.cfg = &n
+	}
+	g.mark(u)
+}
+
+// put takes service.create and service.set: nothing changes if the graph does not allow it.
+func (g *graph) put(ev event) {
+	name := ev.cfg.Service.Name
+	u := g.units[name]
+	if r := g.mayPut(u, ev); r != nil {
+		g.refuse(ev.to, r)
+		return
+	}
+	switch {
+	case u == nil:
+		u = g.add(ev.cfg)
+		g.untangle(u)
+		g.boot([]*unit{u})
+	case !u.newest().same(ev.cfg) || u.newest().path != ev.cfg.path:
+		old := u.cfg
+		g.replaceConfig(u, ev.cfg)
+		if !sameOrder(old, u.cfg) {
+			g.untangle(u)
+		}
+		g.afterPut(u, ev)
+	default:
+		g.place(u, ev.cfg)
+		g.afterPut(u, ev)
+	}
+	g.settleAll()
+	g.answer(ev.to, g.answerOf(u))
+}
+
+func (g *graph) mayPut(u *unit, ev event) *refusal {
+	name := ev.cfg.Service.Name
+	switch {
+	case name == g.main && g.main != "":
+		return refuse("invalid_state", "cannot set %s: it is the main program of this container", name)
+	case g.closing != nil:
+		return refuse("shutting_down", "cannot add %s: the system is shutting down", name)
+	case u != nil && u.leave == leaveDelete:
+		return refuse("invalid_state", "cannot set %s: it is being deleted", name)
+	case u != nil && !ev.replace:
+		return refuse("already_exists", "%s exists already; use set to replace it", name)
+	}
+	if text := g.misfitOf(ev.cfg); text != "" {
+		return refuse("dependency_error", "%s", text)
+	}
+	return nil
+}
+
+// afterPut restarts a running unit with its new configuration, and starts another one that is to be started.
+func (g *graph) afterPut(u *unit, ev event) {
+	switch {
+	case u.state.live() && ev.restart && u.up:
+		g.wish(u, true)
+	case !u.state.live() && ev.cfg.Service.Status == "start":
+		g.wish(u, false)
+	}
+}
+
+// boot sets the wishes of new units, and of what they want, as their files say.
+func (g *graph) boot(us []*unit) {
+	for _, u := range us {
+		if u.cfg.Service.Status == "start" {
+			g.begin(u)
+		}
+	}
+	for len(us) > 0 {
+		u := us[0]
+		us = us[1:]
+		if !u.up {
+			continue
+		}
+		for _, n := range u.cfg.Dependencies.Wants {
+			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != "ignore" {
+				g.begin(w)
+				us = append(us, w)
+			}
+		}
+	}
+}
+
+// bootTarget starts one unit with all that it requires and wants, instead of everything (zinit.target of the kernel command line).
+func (g *graph) bootTarget(name string, r *reloadResult) {
+	if g.units[name] == nil {
+		r.Errors = append(r.Errors, problem{Message: g.unknown(name).text + "; nothing is started"})
+		return
+	}
+	for _, n := range g.closure(name) {
+		g.begin(g.units[n])
+	}
+}
+
+// begin wishes a unit up because of its file, at the boot or after a reload.
+func (g *graph) begin(u *unit) {
+	u.boots = !g.booted
+	g.wish(u, false)
+}
+
+// reload compares what was read from the directories with what is loaded, and swaps in what may be.
+func (g *graph) reload(ev event) {
+	if g.closing != nil {
+		g.refuse(ev.to, refuse("shutting_down", "cannot reload: the system is shutting down"))
+		return
+	}
+	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},
+		Errors: append([]problem{}, ev.load.errors...), Warnings: append([]problem{}, ev.load.warnings...)}
+	g.vanished(ev.load, r)
+	g.out = slices.Grow(g.out, 3*len(ev.load.configs)) // each is configured, moved and spawned at a boot
+	accepted := g.accept(ev.load, r)
+	fresh, changed := g.compare(accepted, r)
+	g.retire(ev.load, accepted, r)
+	g.settleAll()
+	if ev.name != "" {
+		g.bootTarget(ev.name, r)
+	} else {
+		g.boot(fresh)
+	}
+	if ev.restart {
+		for _, u := range changed {
+			if u.up {
+				g.wish(u, true)
+				r.Restarted = append(r.Restarted, u.name)
+			}
+		}
+	}
+	for _, l := range [][]string{r.Added, r.Removed, r.Changed, r.Unchanged, r.Restarted} {
+		slices.Sort(l)
+	}
+	g.refused = map[string]string{}
+	for _, p := range r.Errors {
+		if stem := strings.TrimSuffix(p.Path[strings.LastIndexByte(p.Path, '/')+1:], ".toml"); g.refused[stem] == "" {
+			g.refused[stem] = p.String()
+		}
+	}
+	g.settleAll()
+	g.booted = true
+	g.answer(ev.to, answer{Reload: r})
+}
+
+// compare adds what is new and replaces what has changed. changed are the units with a configuration that is not in force yet, by this reload or one before.
+func (g *graph) compare(accepted []*config, r *reloadResult) (fresh, changed []*unit) {
+	for _, c := range accepted {
+		u := g.units[c.Service.Name]
+		switch {
+		case u == nil:
+			fresh = append(fresh, g.add(c))
+			r.Added = append(r.Added, c.Service.Name)
+		case u.retired:
+			u.retired = false
+			g.leaveFor(u, leaveStop)
+			g.replaceConfig(u, c)
+			fresh = append(fresh, u)
+			r.Added = append(r.Added, u.name)
+		case u.next != nil && u.cfg.same(c): // changed and changed back
+			g.setNext(u, nil)
+			g.place(u, c)
+			g.mark(u)
+			r.Unchanged = append(r.Unchanged, u.name)
+		case u.newest().same(c):
+			g.place(u, c)
+			r.Unchanged = append(r.Unchanged, u.name)
+			if u.next != nil {
+				changed = append(changed, u)
+			}
+		default:
+			g.replaceConfig(u, c)
+			changed = append(changed, u)
+			r.Changed = append(r.Changed, u.name)
+		}
+	}
+	g.untangleAll()
+	return fresh, changed
+}
+
+// accept returns the configurations that may be swapped in. Those that would close a cycle are refused, and where such a
+// unit is loaded its present version stays; as the loaded graph has no cycle this ends.
+func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
+	accepted := slices.DeleteFunc(slices.Clone(l.configs), func(c *config) bool {
+		taken := g.main != "" && c.Service.Name == g.main
+		if taken {
+			r.Errors = append(r.Errors, problem{Path: c.path, Line: 1, Column: 1, Message: g.main + " is the name of the main program of this container; choose another one"})
+		}
+		return taken
+	})
+	for {
+		all := g.future()
+		for _, c := range accepted {
+			all[c.Service.Name] = c
+		}
+		bad := checkGraph(all)
+		if len(bad) == 0 {
+			return accepted
+		}
+		left := slices.DeleteFunc(slices.Clone(accepted), func(c *config) bool { return bad[c.Service.Name].text != "" })
+		if len(left) == len(accepted) {
+			return accepted
+		}
+		for _, c := range accepted {
+			if m := bad[c.Service.Name]; m.text != "" {
+				r.Errors = append(r.Errors, c.listing(m.name, m.text))
+			}
+		}
+		accepted = left
+	}
+}
+
+// maxWarnings bounds the warnings of one reload about units that others require and that were removed.
+const maxWarnings = 1000
+
+// retire takes away the units whose files are gone. A unit whose file is there but invalid, or whose directory cannot be read, stays.
+func (g *graph) retire(l *loadResult, accepted []*config, r *reloadResult) {
+	present, kept, lost := map[string]bool{}, map[string]bool{}, 0
+	for _, list := range [][]*config{accepted, l.configs} {
+		for _, c := range list {
+			present[c.Service.Name] = true
+		}
+	}
+	for _, p := range l.errors {
+		kept[p.Path] = true
+	}
+	for _, name := range g.names() {
+		u := g.units[name]
+		path := u.newest().path
+		if path == "" || present[name] || kept[path] || l.keeps(dirOf(path)) || u.leave == leaveDelete {
+			continue
+		}
+		r.Removed = append(r.Removed, name)
+		for _, d := range g.dependents(name) {
+			if lost++; lost <= maxWarnings {
+				r.Warnings = append(r.Warnings, problem{Path: g.units[d].newest().path, Message: fmt.Sprintf("%s requires %s, which was removed; %s stops", d, name, d)})
+			}
+		}
+		g.unwish(u)
+		u.retired = true
+		g.leaveFor(u, leaveDelete)
+	}
+	if lost > maxWarnings {
+		r.Warnings = append(r.Warnings, problem{Message: fmt.Sprintf("%d more that require what was removed stop", lost-maxWarnings)})
+	}
+}
+
+// keeps says that the units of a directory stay loaded although it was not read.
+func (l *loadResult) keeps(dir string) bool {
+	return slices.Contains(l.unreadable, dir) || slices.Contains(l.missing, dir)
+}
+
+// vanished makes an error of every directory that was there once and is gone.
+func (g *graph) vanished(l *loadResult, r *reloadResult) {
+	if g.dirs == nil {
+		g.dirs = map[string]bool{}
+	}
+	for _, u := range g.units { // also those that an earlier server has loaded
+		if path := u.newest().path; path != "" {
+			g.dirs[dirOf(path)] = true
+		}
+	}
+	for _, d := range l.read {
+		g.dirs[d] = true
+	}
+	for _, d := range l.missing {
+		if !g.dirs[d] {
+			continue
+		}
+		r.Warnings = slices.DeleteFunc(r.Warnings, func(p problem) bool { return p.Path == d })
+		r.Errors = append(r.Errors, problem{Path: d, Message: "the directory is gone; what was loaded from it stays"})
+	}
+}
+
+func dirOf(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
+
+// all takes a bulk request. It touches units of class user only.
+func (g *graph) all(ev event) {
+	if g.closing != nil && ev.kind != eventStopAll {
+		g.refuse(ev.to, refuse("shutting_down", "the system is shutting down"))
+		return
+	}
+	a := answer{Names: []string{}, Skipped: []string{}, Errs: []nameError{}}
+	var kept map[string]string
+	if ev.kind == eventDeleteAll {
+		kept = g.keptBySystem()
+	}
+	for _, n := range g.names() {
+		u := g.units[n]
+		switch {
+		case u.cfg.Service.Class == "system":
+			a.Skipped = append(a.Skipped, n)
+			continue
+		case ev.kind == eventStartAll:
+			g.wish(u, false)
+		case ev.kind == eventStopAll:
+			g.unwish(u)
+		case ev.kind == eventDeleteAll:
+			if why := kept[n]; why != "" {
+				a.Errs = append(a.Errs, nameError{n, why})
+				continue
+			}
+		}
+		a.Names = append(a.Names, n)
+	}
+	if ev.kind == eventDeleteAll && len(a.Names) > 0 {
+		g.deleteAll(ev.to, a)
+		return
+	}
+	g.settleAll()
+	g.answer(ev.to, a)
+}
+
+// keptBySystem says of each unit that system services require, however far, for whom it must stay.
+func (g *graph) keptBySystem() map[string]string {
+	kept := map[string]string{}
+	queue := []string{}
+	for _, n := range g.names() {
+		if g.units[n].cfg.Service.Class == "system" {
+			queue = append(queue, n)
+		}
+	}
+	for system := len(queue); len(queue) > 0; system-- {
+		n := queue[0]
+		queue = queue[1:]
+		for _, m := range g.units[n].cfg.Dependencies.Requires {
+			if u := g.units[m]; u == nil || kept[m] != "" || u.cfg.Service.Class == "system" {
+				continue
+			}
+			kept[m] = "required by " + n + ", which is a system service"
+			if system <= 0 {
+				kept[m] = "required by " + n + ", which a system service requires"
+			}
+			queue = append(queue, m)
+		}
+	}
+	return kept
+}
+
+// deleteAll stops units and removes them; the answer comes when all are gone.
+func (g *graph) deleteAll(to *ticket, a answer) {
+	b := &bulkWait{to: to, left: len(a.Names), answer: a}
+	for _, n := range a.Names {
+		u := g.units[n]
+		u.bulk = append(u.bulk, b)
+		g.unwish(u)
+		g.leaveFor(u, leaveDelete)
+	}
+}
