@@ -1,3 +1,5 @@
+// graph_explain.go puts into words what the graph knows: the reasons of a state down to their root causes, and what to do about them. It decides nothing and changes nothing.
+
 package main
 
 import (
@@ -6,8 +8,6 @@ import (
 	"strings"
 	"time"
 )
-
-// --- why: puts into words what the graph knows (reasons, root causes, what to do about them, drawings): it decides nothing and changes nothing.
 
 // whyReason is one link of the chain from a unit down to the causes of its state.
 type whyReason struct {
@@ -47,22 +47,56 @@ func (r *failureReason) String() string {
 	return r.Type
 }
 
+// Bounds of one explanation. Of a long chain the beginning and the end are shown, with the root cause; of many reasons the first.
+const (
+	whyWalk  = 50000 // reasons looked at
+	whyLines = 200   // reasons told
+	whyHead  = 12    // levels from the top
+	whyTail  = 12    // levels above a root cause
+	whyTodo  = 20    // suggestions
+	whyNear  = 3     // names looked for that look like a missing one: each is a look through all names
+)
+
+// whyNode is one link of the chain: a unit, or the name of one that does not exist, and how the one above waits for it.
+type whyNode struct {
+	hindrance
+	unit         *unit
+	from         *unit
+	parent       int
+	level, below int // levels above and below it
+	first, end   int // its own reasons are nodes[first:end]
+	again        bool
+}
+
 // explainer walks from a unit to its root causes, naming each unit once.
 type explainer struct {
 	g       *graph
-	seen    map[string]bool
+	now     time.Time
+	nodes   []whyNode
+	unseen  int
 	reasons []whyReason
 	text    strings.Builder
 	todo    []string
+	near    int
 }
 
-// why explains the state of a unit: the whole chain of reasons, and a text with what can be done about the root causes.
-func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason, todo []string, text string) {
-	x := &explainer{g: g, seen: map[string]bool{}, reasons: []whyReason{}}
-	fmt.Fprintf(&x.text, "%s is %s", u.name, u.state)
-	x.unit(u, now, 1)
-	if x.text.Len() > 0 && !strings.HasSuffix(x.text.String(), "\n") {
-		x.text.WriteString("\n")
+// explanation says why a unit is in its state. LeftOut counts the reasons that were too many to tell.
+type explanation struct {
+	blocked bool
+	reasons []whyReason
+	leftOut int
+	todo    []string
+	text    string
+}
+
+// why explains the state of a unit: the chain of reasons, and a text with what can be done about the root causes.
+func (g *graph) why(u *unit, now time.Time) explanation {
+	x := &explainer{g: g, now: now, reasons: []whyReason{}}
+	x.walk(u)
+	told := x.tell()
+	e := explanation{leftOut: len(x.nodes) + x.unseen - told}
+	if e.leftOut > 0 {
+		fmt.Fprintf(&x.text, "(%d more reasons are not shown)\n", e.leftOut)
 	}
 	if len(x.todo) > 0 {
 		x.text.WriteString("what to do:\n")
@@ -70,7 +104,86 @@ func (g *graph) why(u *unit, now time.Time) (isBlocked bool, reasons []whyReason
 			x.text.WriteString("  " + t + "\n")
 		}
 	}
-	return u.state == blocked || u.state == failed && u.reason != nil && (u.reason.Type == "dependency_failed" || u.reason.Type == "missing_dependency"), x.reasons, x.todo, x.text.String()
+	r := u.reason
+	e.blocked = u.state == blocked || u.state == failed && r != nil && (r.Type == "dependency_failed" || r.Type == "missing_dependency")
+	e.reasons, e.todo, e.text = x.reasons, x.todo, x.text.String()
+	return e
+}
+
+// causes lists what a unit waits for, or failed for.
+func (x *explainer) causes(u *unit) []hindrance {
+	switch r := u.reason; {
+	case u.state == blocked:
+		return x.g.hindrances(u)
+	case u.state != failed || r == nil:
+	case r.Type == "missing_dependency" && x.g.units[r.Dependency] == nil:
+		return []hindrance{{kind: "missing", service: r.Dependency}}
+	case r.Type == "missing_dependency":
+		return []hindrance{{kind: "requires", service: r.Dependency}}
+	case r.Type == "dependency_failed" && x.g.units[r.Service] != nil:
+		return []hindrance{{kind: "requires", service: r.Service}}
+	}
+	return nil
+}
+
+// walk collects the reasons, deepest first, without a word.
+func (x *explainer) walk(u *unit) {
+	x.nodes = []whyNode{{unit: u}}
+	seen := map[string]bool{}
+	for stack := []int{0}; len(stack) > 0; {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		n := x.nodes[i]
+		if n.unit == nil || n.kind == "conflicts" {
+			continue
+		}
+		if seen[n.unit.name] {
+			x.nodes[i].again = true
+			continue
+		}
+		seen[n.unit.name] = true
+		first := len(x.nodes)
+		for _, h := range x.causes(n.unit) {
+			if len(x.nodes) == whyWalk {
+				x.unseen++
+				continue
+			}
+			x.nodes = append(x.nodes, whyNode{hindrance: h, unit: x.g.units[h.service], from: n.unit, parent: i, level: n.level + 1})
+		}
+		x.nodes[i].first, x.nodes[i].end = first, len(x.nodes)
+		for j := len(x.nodes) - 1; j >= first; j-- {
+			stack = append(stack, j)
+		}
+	}
+	for i := len(x.nodes) - 1; i > 0; i-- {
+		up := &x.nodes[x.nodes[i].parent]
+		up.below = max(up.below, x.nodes[i].below+1)
+	}
+}
+
+// tell writes the reasons down, as many as there is room for, and returns how many.
+func (x *explainer) tell() (told int) {
+	type place struct{ node, depth, cut int }
+	for stack := []place{{}}; len(stack) > 0 && told < whyLines; {
+		p := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		n := &x.nodes[p.node]
+		below := place{depth: p.depth, cut: p.cut + 1}
+		if n.level < whyHead || n.below < whyTail {
+			if p.cut > 0 {
+				x.line(p.depth, "and so on, %d more, down to:\n", p.cut)
+				p.depth++
+			}
+			x.node(n, p.depth)
+			told++
+			below = place{depth: p.depth + 1}
+		}
+		for j := n.end - 1; j >= n.first; j-- {
+			below.node = j
+			stack = append(stack, below)
+		}
+	}
+	return told
 }
 
 func (x *explainer) note(kind, service, state, detail string) {
@@ -78,33 +191,8 @@ func (x *explainer) note(kind, service, state, detail string) {
 }
 
 func (x *explainer) suggest(format string, args ...any) {
-	if t := fmt.Sprintf(format, args...); !slices.Contains(x.todo, t) {
+	if t := fmt.Sprintf(format, args...); len(x.todo) < whyTodo && !slices.Contains(x.todo, t) {
 		x.todo = append(x.todo, t)
-	}
-}
-
-// unit goes on behind "NAME is STATE" and says why.
-func (x *explainer) unit(u *unit, now time.Time, depth int) {
-	if x.seen[u.name] {
-		x.text.WriteString(" (see above)\n")
-		return
-	}
-	x.seen[u.name] = true
-	switch u.state {
-	case blocked:
-		x.text.WriteString(":\n")
-		x.blocked(u, now, depth)
-	case failed:
-		x.failed(u, now, depth)
-	case inactive, exited:
-		x.resting(u, now)
-	case starting:
-		x.text.WriteString(x.progress(u, now) + "\n")
-	case stopping, running:
-		if u.leave != staying || u.state == stopping {
-			x.text.WriteString(x.leaving(u, now))
-		}
-		x.text.WriteString("\n")
 	}
 }
 
@@ -112,26 +200,69 @@ func (x *explainer) line(depth int, format string, args ...any) {
 	x.text.WriteString(strings.Repeat("  ", depth) + fmt.Sprintf(format, args...))
 }
 
-func (x *explainer) blocked(u *unit, now time.Time, depth int) {
-	for _, h := range x.g.hindrances(u) {
-		o := x.g.units[h.service]
-		switch h.kind {
-		case "missing":
-			x.missing(u, h.service, depth)
-		case "conflicts":
-			x.note("conflicts", h.service, o.state.String(), u.name+" conflicts with "+h.service)
-			x.line(depth, "conflicts with %s, which is %s\n", h.service, o.state)
-			if h.needsPerson {
-				x.suggest("zinit stop %s    (then %s starts)", h.service, u.name)
-			}
-		default:
-			x.chain(h.kind, o, now, depth)
+// node writes one reason, and what is to be said of its unit.
+func (x *explainer) node(n *whyNode, depth int) {
+	u := n.unit
+	switch {
+	case n.from == nil:
+		x.line(depth, "%s is %s", u.name, u.state)
+	case n.kind == "missing":
+		x.missing(n.from, n.service, depth)
+		return
+	case n.kind == "conflicts":
+		x.note("conflicts", u.name, u.state.String(), n.from.name+" conflicts with "+u.name)
+		x.line(depth, "conflicts with %s, which is %s\n", u.name, u.state)
+		if n.needsPerson {
+			x.suggest("zinit stop %s    (then %s starts)", u.name, n.from.name)
 		}
+		return
+	default:
+		kind, word, detail := n.kind, "requires", u.state.String()
+		if kind == "failed" {
+			kind = "requires"
+		}
+		if kind == "after" {
+			word = "comes after"
+		}
+		if u.reason != nil {
+			detail = u.reason.String()
+		}
+		x.note(kind, u.name, u.state.String(), detail)
+		x.line(depth, "%s %s, which is %s", word, u.name, u.state)
 	}
+	if n.again {
+		x.text.WriteString(" (see above)\n")
+		return
+	}
+	x.unit(u, depth+1)
+}
+
+// unit goes on behind "NAME is STATE" and says why, as far as it is not the fault of others.
+func (x *explainer) unit(u *unit, depth int) {
+	switch u.state {
+	case blocked:
+		x.text.WriteString(":\n")
+		x.hindered(u, depth)
+	case failed:
+		x.failed(u)
+	case inactive, exited:
+		x.resting(u)
+	case starting:
+		x.text.WriteString(x.progress(u) + "\n")
+	case stopping, running:
+		if u.leave != staying || u.state == stopping {
+			x.text.WriteString(x.leaving(u))
+		}
+		x.text.WriteString("\n")
+	}
+}
+
+// hindered tells what outside the graph keeps a unit from starting.
+func (x *explainer) hindered(u *unit, depth int) {
 	switch h := u.hindered; {
 	case h.kind != "":
 		x.note(h.kind, u.name, u.state.String(), h.detail)
-		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(now)))
+		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(x.now)))
 		if h.kind == "port" {
 			x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
 		} else {
@@ -140,21 +271,6 @@ func (x *explainer) blocked(u *unit, now time.Time, depth int) {
 	case u.guarding:
 		x.line(depth, "its ports and process_filter are being looked at\n")
 	}
-}
-
-// chain explains a unit that another one waits for, one level deeper.
-func (x *explainer) chain(kind string, o *unit, now time.Time, depth int) {
-	word := map[string]string{"requires": "requires", "failed": "requires", "after": "comes after"}[kind]
-	if kind == "failed" {
-		kind = "requires"
-	}
-	detail := o.state.String()
-	if o.reason != nil {
-		detail = o.reason.String()
-	}
-	x.note(kind, o.name, o.state.String(), detail)
-	x.line(depth, "%s %s, which is %s", word, o.name, o.state)
-	x.unit(o, now, depth+1)
 }
 
 func (x *explainer) missing(u *unit, name string, depth int) {
@@ -166,30 +282,24 @@ func (x *explainer) missing(u *unit, name string, depth int) {
 	}
 	x.note("missing", name, "", "there is no service "+name)
 	x.line(depth, "requires %s, which does not exist\n", name)
-	if near := nearest(name, x.g.names()); near != "" {
-		x.suggest("write %s instead of %s in the file of %s, if that is what was meant", near, name, u.name)
-		return
+	if x.near++; x.near <= whyNear {
+		if near := nearest(name, x.g.names()); near != "" {
+			x.suggest("write %s instead of %s in the file of %s, if that is what was meant", near, name, u.name)
+			return
+		}
 	}
 	x.suggest("add a service %s, or take it out of requires of %s", name, u.name)
 }
 
-func (x *explainer) failed(u *unit, now time.Time, depth int) {
+func (x *explainer) failed(u *unit) {
 	r := u.reason
+	if len(x.causes(u)) > 0 {
+		x.text.WriteString(":\n")
+		return
+	}
 	if r == nil {
 		x.text.WriteString("\n")
 		return
-	}
-	switch r.Type {
-	case "missing_dependency":
-		x.text.WriteString(":\n")
-		x.missing(u, r.Dependency, depth)
-		return
-	case "dependency_failed":
-		if o := x.g.units[r.Service]; o != nil {
-			x.text.WriteString(":\n")
-			x.chain("requires", o, now, depth)
-			return
-		}
 	}
 	x.note("failed", u.name, u.state.String(), r.String())
 	x.text.WriteString(": " + r.String())
@@ -198,15 +308,9 @@ func (x *explainer) failed(u *unit, now time.Time, depth int) {
 	}
 	switch {
 	case u.pending:
-		in := span(u.restartDue.Sub(now))
+		in := span(u.restartDue.Sub(x.now))
 		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
-		if r.Type == "spawn_error" {
-			x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
-			return
-		}
-		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
-		return
 	case !u.up:
 		x.text.WriteString("; not restarted: it is not wanted\n")
 	case u.cfg.Service.Status == "ignore":
@@ -216,18 +320,23 @@ func (x *explainer) failed(u *unit, now time.Time, depth int) {
 	default:
 		fmt.Fprintf(&x.text, "; not restarted: restart = %q\n", u.cfg.Lifecycle.Restart)
 	}
-	if r.Type == "spawn_error" {
+	switch {
+	case u.pending && r.Type == "spawn_error":
+		x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
+	case u.pending:
+		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
+	case r.Type == "spawn_error":
 		x.suggest("correct exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
-		return
+	default:
+		x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
 	}
-	x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
 }
 
 // resting explains a unit that nobody wants, or that has done its work.
-func (x *explainer) resting(u *unit, now time.Time) {
+func (x *explainer) resting(u *unit) {
 	switch {
 	case u.pending:
-		in := span(u.restartDue.Sub(now))
+		in := span(u.restartDue.Sub(x.now))
 		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
 	case u.satisfied():
@@ -246,7 +355,7 @@ func (x *explainer) resting(u *unit, now time.Time) {
 	}
 }
 
-func (x *explainer) progress(u *unit, now time.Time) string {
+func (x *explainer) progress(u *unit) string {
 	s := ""
 	switch {
 	case !u.spawned:
@@ -258,12 +367,12 @@ func (x *explainer) progress(u *unit, now time.Time) string {
 		s = ": waiting for its first health check"
 	}
 	if !u.startDue.IsZero() {
-		s += "; gives up in " + span(u.startDue.Sub(now))
+		s += "; gives up in " + span(u.startDue.Sub(x.now))
 	}
 	return s
 }
 
-func (x *explainer) leaving(u *unit, now time.Time) string {
+func (x *explainer) leaving(u *unit) string {
 	if u.state == running {
 		return ": it stops when what requires it has stopped"
 	}
@@ -272,7 +381,7 @@ func (x *explainer) leaving(u *unit, now time.Time) string {
 		s = ": " + u.cause.String()
 	}
 	if !u.stopDue.IsZero() {
-		s += "; killed in " + span(u.stopDue.Sub(now)) + " if it does not end"
+		s += "; killed in " + span(u.stopDue.Sub(x.now)) + " if it does not end"
 	}
 	return s
 }
@@ -290,160 +399,4 @@ func span(d time.Duration) string {
 		d = d.Round(time.Second)
 	}
 	return d.String()
-}
-
-// treeNode is one unit in the tree of what needs what.
-type treeNode struct {
-	Name     string     `json:"name"`
-	State    string     `json:"state"`
-	Kind     string     `json:"kind"`
-	Children []treeNode `json:"children"`
-}
-
-// tree returns the units with what they require and want below them: below one unit, or, for "", below those that no other one names.
-// A unit that stands already on the path to itself (over wants) is not opened again, and none is after maxTree nodes:
-// a graph with many ways between two units would fill the memory.
-func (g *graph) tree(name string) (string, []treeNode) {
-	left := maxTree
-	var roots []string
-	if name != "" {
-		roots = []string{name}
-	} else {
-		named := map[string]bool{}
-		for _, u := range g.units {
-			for _, n := range slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants) {
-				named[n] = true
-			}
-		}
-		for _, n := range g.names() {
-			if !named[n] {
-				roots = append(roots, n)
-			}
-		}
-		if len(roots) == 0 {
-			roots = g.names()
-		}
-	}
-	nodes := []treeNode{}
-	var text strings.Builder
-	for _, n := range roots {
-		node := g.branch(n, map[string]bool{}, &left)
-		nodes = append(nodes, node)
-		drawTree(&text, node, "", "")
-	}
-	return text.String(), nodes
-}
-
-// maxTree bounds the nodes of one tree.
-const maxTree = 20000
-
-func (g *graph) branch(name string, path map[string]bool, left *int) treeNode {
-	u := g.units[name]
-	if u == nil {
-		return treeNode{Name: name, State: "missing", Kind: "missing", Children: []treeNode{}}
-	}
-	node := treeNode{Name: name, State: u.state.String(), Kind: u.kind(), Children: []treeNode{}}
-	*left--
-	if path[name] || *left < 0 {
-		return node
-	}
-	path[name] = true
-	seen := map[string]bool{}
-	for _, n := range slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants) {
-		if !seen[n] {
-			seen[n] = true
-			node.Children = append(node.Children, g.branch(n, path, left))
-		}
-	}
-	delete(path, name)
-	return node
-}
-
-func drawTree(b *strings.Builder, n treeNode, first, rest string) {
-	fmt.Fprintf(b, "%s%s (%s)\n", first, n.Name, n.State)
-	for i, c := range n.Children {
-		if i == len(n.Children)-1 {
-			drawTree(b, c, rest+"`- ", rest+"   ")
-			continue
-		}
-		drawTree(b, c, rest+"|- ", rest+"|  ")
-	}
-}
-
-// edge is one dependency in a drawing of the graph.
-type edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Type string `json:"type"`
-}
-
-// edges lists all dependencies in name order; a conflict that both name stands once.
-func (g *graph) edges() []edge {
-	var all []edge
-	for _, n := range g.names() {
-		d := &g.units[n].cfg.Dependencies
-		for _, l := range []struct {
-			kind  string
-			names []string
-		}{{"requires", d.Requires}, {"after", d.After}, {"wants", d.Wants}, {"conflicts", d.Conflicts}} {
-			for _, m := range l.names {
-				e := edge{n, m, l.kind}
-				if l.kind == "conflicts" && slices.Contains(all, edge{m, n, l.kind}) || slices.Contains(all[max(0, len(all)-8):], e) {
-					continue
-				}
-				all = append(all, e)
-			}
-		}
-	}
-	return all
-}
-
-// dot draws the graph for Graphviz.
-func (g *graph) dot() string {
-	style := map[string]string{"requires": "solid", "after": "dashed", "wants": "dotted", "conflicts": "bold"}
-	colour := map[state]string{running: "palegreen", exited: "lightblue", failed: "salmon", blocked: "khaki", starting: "lightyellow", stopping: "lightyellow", inactive: "lightgrey"}
-	var b strings.Builder
-	b.WriteString("digraph zinit {\n  rankdir=LR;\n  node [shape=box, style=filled];\n")
-	for _, n := range g.names() {
-		u := g.units[n]
-		shape := ""
-		if u.kind() == "target" {
-			shape = ", shape=ellipse"
-		}
-		fmt.Fprintf(&b, "  %q [fillcolor=%s, tooltip=%q%s];\n", n, colour[u.state], u.state, shape)
-	}
-	for _, e := range g.edges() {
-		extra := ""
-		if e.Type == "conflicts" {
-			extra = ", color=red, dir=none"
-		}
-		fmt.Fprintf(&b, "  %q -> %q [style=%s, label=%q%s];\n", e.From, e.To, style[e.Type], e.Type, extra)
-	}
-	b.WriteString("}\n")
-	return b.String()
-}
-
-// mermaid draws the graph for Mermaid (flowchart). Nodes have numbers, because its identifiers are narrower than our names.
-func (g *graph) mermaid() string {
-	arrow := map[string]string{"requires": "-->|requires|", "after": "-.->|after|", "wants": "-.->|wants|", "conflicts": "x--x|conflicts|"}
-	id := map[string]int{}
-	var b strings.Builder
-	b.WriteString("flowchart LR\n")
-	node := func(n, label string) {
-		id[n] = len(id)
-		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", id[n], label)
-	}
-	for _, n := range g.names() {
-		node(n, n+" ("+g.units[n].state.String()+")")
-	}
-	edges := g.edges()
-	for _, e := range edges {
-		if _, known := id[e.To]; !known {
-			node(e.To, e.To+" (missing)")
-		}
-	}
-	for _, e := range edges {
-		fmt.Fprintf(&b, "  n%d %s n%d\n", id[e.From], arrow[e.Type], id[e.To])
-	}
-	return b.String()
 }

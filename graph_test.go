@@ -349,8 +349,7 @@ func (s *stage) result(word, rest string, ev event) bool {
 			ev.hindrance = hindrance{kind: "port", service: "port 80", detail: "port 80 is in use", needsPerson: true}
 		}
 	case "why":
-		_, _, _, text := s.g.why(s.g.unit(ev.name), s.now)
-		s.out.WriteString(text)
+		s.out.WriteString(s.g.why(s.g.unit(ev.name), s.now).text)
 		return true
 	case "status":
 		u := s.g.unit(ev.name)

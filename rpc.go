@@ -1793,7 +1793,8 @@ func doWhy(q *rpcCall) (any, error) {
 	w := &whyResult{}
 	err := q.look(func(g *graph, u *unit, now time.Time) {
 		w.Name, w.State = u.name, u.state.String()
-		w.Blocked, w.Reasons, w.Todo, w.Text = g.why(u, now)
+		e := g.why(u, now)
+		w.Blocked, w.Reasons, w.LeftOut, w.Todo, w.Text = e.blocked, e.reasons, e.leftOut, e.todo, e.text
 	})
 	w.Reasons, w.Todo = listed(w.Reasons), listed(w.Todo)
 	return w, err
@@ -1805,23 +1806,15 @@ func doTree(q *rpcCall) (t any, err error) {
 			err = g.unknown(name)
 			return
 		}
-		text, roots := g.tree(q.str("name"))
-		t = &treeResult{text, listed(roots)}
+		drawn := g.tree(q.str("name"))
+		t = &treeResult{drawn.text.String(), drawn.roots, drawn.leftOut}
 	})
 	return t, err
 }
 
-// graphNode is a node of service.graph in the format json.
-type graphNode struct {
-	Name  string `json:"name"`
-	Kind  string `json:"kind"`
-	State string `json:"state"`
-}
-
 func doGraph(q *rpcCall) (any, error) {
 	t := &textResult{}
-	var nodes []graphNode
-	var edges []edge
+	var lists outline
 	q.core().view(func(g *graph, _ time.Time) {
 		switch q.str("format") {
 		case "dot":
@@ -1829,15 +1822,11 @@ func doGraph(q *rpcCall) (any, error) {
 		case "mermaid":
 			t.Text = g.mermaid()
 		default:
-			for _, n := range g.names() {
-				u := g.unit(n)
-				nodes = append(nodes, graphNode{n, u.kind(), u.state.String()})
-			}
-			edges = g.edges()
+			lists = g.outline()
 		}
 	})
 	if q.str("format") == "json" {
-		t.Text = jsonText(map[string]any{"nodes": listed(nodes), "edges": listed(edges)})
+		t.Text = jsonText(lists)
 	}
 	return t, nil
 }

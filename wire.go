@@ -336,13 +336,15 @@ type whyResult struct {
 	State   string      `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
 	Blocked bool        `json:"blocked"`
 	Reasons []whyReason `json:"reasons"`
-	Todo    []string    `json:"todo"` // what a person can do about the root causes
-	Text    string      `json:"text"` // all of it for people
+	LeftOut int         `json:"left_out,omitempty"` // reasons too many to tell
+	Todo    []string    `json:"todo"`               // what a person can do about the root causes
+	Text    string      `json:"text"`               // all of it for people
 }
 
 type treeResult struct {
-	Text  string     `json:"text"`
-	Roots []treeNode `json:"roots"`
+	Text    string     `json:"text"`
+	Roots   []treeNode `json:"roots"`
+	LeftOut int        `json:"left_out,omitempty"` // roots
 }
 
 type processResult struct {
