@@ -2357,9 +2357,13 @@ func containsAny(s string, words ...string) bool {
 
 // --- signals ---
 
-// linuxSignals are the names by number (signal(7), x86 and ARM); index 0 is none.
+// linuxSignals are the names by number (signal(7), all but MIPS); index 0 is none.
 const linuxSignals = `- HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
 	CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`
+
+// mipsSignals are the same of Linux on MIPS.
+const mipsSignals = `- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM USR1
+	USR2 CHLD PWR WINCH URG IO STOP TSTP CONT TTIN TTOU VTALRM PROF XCPU XFSZ`
 
 // darwinSignals are the same of macOS (sys/signal.h), which has no real-time signals.
 const darwinSignals = `- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM URG
@@ -2372,6 +2376,9 @@ var otherSignals = [][2]string{{"IOT", "ABRT"}, {"CLD", "CHLD"}, {"POLL", "IO"}}
 func signalTable() (names []string, rtMin, rtMax int) {
 	if runtime.GOOS == "darwin" {
 		return strings.Fields(darwinSignals), 0, 0
+	}
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		return strings.Fields(mipsSignals), 34, 127
 	}
 	return strings.Fields(linuxSignals), 34, 64
 }
