@@ -302,7 +302,7 @@ func (c *cli) fail(name string, err error) int {
 	}
 	errorf("%s", refused.Message)
 	for _, p := range refused.Data.Errors {
-		if p.Message == refused.Message { // of a single one that has no place
+		if p.Path == "" && p.Line == 0 && p.Message == refused.Message { // it has been said
 			continue
 		}
 		if p.Path == "" && p.Line == 0 {

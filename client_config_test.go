@@ -201,3 +201,25 @@ func TestOnlyTheServerWritesFiles(t *testing.T) {
 		t.Errorf("the comments were not sent: %s", sent)
 	}
 }
+
+// The text of a file must say what the configuration says. When it does not, or is no TOML, nothing is written.
+func TestTextOfAFile(t *testing.T) {
+	s := startServer(t, map[string]string{"web": commented})
+	path := filepath.Join(s.dir, "services", "web.toml")
+	for text, want := range map[string]string{
+		`[service]\nexec = \"sleep 2\"`:                "does not say the same as config",
+		`[service]\nexec = \"sleep 1`:                  path + ":2:",
+		`[service]\nname = \"db\"\nexec = \"sleep 1\"`: "describes db, not web",
+	} {
+		out, code := s.zinit("call", "service.set", `{"config": {"service": {"name": "web", "exec": "sleep 1"}}, "text": "`+text+`"}`)
+		if code != exitRefused {
+			t.Errorf("%s: exit code %d", text, code)
+		}
+		says(t, out, want)
+		hasFile(t, path, commented, 0o644, uint32(os.Getuid()))
+	}
+	text := "[service]\nexec = \"sleep 1\" # new\n"
+	s.ok("call", "service.create", `{"config": {"service": {"name": "new", "exec": "sleep 1"}}, "persist": true, "text": "[service]\nexec = \"sleep 1\" # new\n"}`)
+	hasFile(t, filepath.Join(s.dir, "services", "new.toml"), text, 0o644, uint32(os.Getuid()))
+	says(t, s.ok("reload"), "nothing changed")
+}
