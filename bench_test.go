@@ -906,7 +906,7 @@ func BenchmarkIdleService(b *testing.B) {
 		for i := range services {
 			name := fmt.Sprint("service-", i)
 			h.configure(name, keepLines(1000), false)
-			lp, err := h.pipes(name, -1, -1)
+			lp, err := h.pipes(name, 1, -1, -1)
 			if err != nil {
 				b.Skip(err)
 			}

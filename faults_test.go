@@ -1274,9 +1274,8 @@ func TestRow29_ACheckEndsWithItsService(t *testing.T) {
 	s.stop()
 }
 
-// TestStartsMadeReadyEarly: a chain of services is made ready link by link before its turn. Nothing of that shows: each starts after the one
-// before and prints what it prints once, what cannot start says so, and no pipe is left of what did not.
-func TestStartsMadeReadyEarly(t *testing.T) {
+// TestChainOfStarts: each link starts after the one before and prints what it prints once, what cannot start says so, and no pipe is left of what did not.
+func TestChainOfStarts(t *testing.T) {
 	nowhere := "[service]\nexec = [\"/nowhere\"]\n" + once
 	services := map[string]string{"x0": nowhere, "y0": playing("", "block")}
 	const n = 40

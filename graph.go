@@ -119,13 +119,7 @@ type unit struct {
 	heapAt                   int       // index there, -1: not in it
 	queued                   bool
 
-	intent     int64   // CLOCK_MONOTONIC of the saved intent to start it …
-	intentGen  uint64  // … and the start that was
-	intentExit uint64  // … and the last exit that had come by then
-	exitSeq    uint64  // the exit record of its last end
-	changed    bool    // since takeChanged
-	savedCfg   *config // what the saver has written of cfg and next
-	savedNext  *config
+	changed bool // since takeChanged
 }
 
 // kind is "service" or "target".
@@ -1172,29 +1166,6 @@ func (g *graph) cascade(u *unit) {
 	if why != u.leave {
 		g.leaveFor(u, why)
 	}
-}
-
-// next lists units, n at most, that start as soon as the kernel executes the program of u, or that of one listed before: it is all that
-// they wait for, and nothing that it does comes before. It is a guess for who wants to be ready, and may be incomplete.
-func (g *graph) next(u *unit, n int) []*unit {
-	const few = 16 // to look at
-	list := []*unit{u}
-	for i := 0; i < len(list) && len(list) <= n; i++ {
-		u := list[i]
-		if u.cfg.Service.Oneshot || u.cfg.Health != nil || len(g.users[u.name]) > few {
-			continue
-		}
-		for name := range g.users[u.name] {
-			d := g.units[name]
-			if d == nil || d.state != blocked || !d.up || d.cfg.Kind == "target" || d.guarded() {
-				continue
-			}
-			if h := g.hindrances(d); len(h) == 1 {
-				list = append(list, d)
-			}
-		}
-	}
-	return list[1:]
 }
 
 // park registers a request that waits for a unit to settle.

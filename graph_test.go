@@ -885,30 +885,3 @@ func TestReloadOfAVanishedDirectory(t *testing.T) {
 		t.Errorf("gone: %s", got)
 	}
 }
-
-// TestNext: which units start as soon as a program is executed is foreseen, and of no other is it said.
-func TestNext(t *testing.T) {
-	g := newGraph(time.Minute)
-	load := &loadResult{}
-	for _, line := range []string{"a", "b requires=a", "c requires=b", "d after=c", "once requires=b oneshot", "then requires=once", "sick requires=b health=10s", "healthy requires=sick",
-		"other", "both requires=a,other", "listens requires=a ports=80", "rival", "foe requires=a conflicts=rival", "quiet requires=a status=stop", "group requires=a target"} {
-		load.configs = append(load.configs, testUnit(line))
-	}
-	g.step(time.Unix(0, 0), event{kind: eventReload, load: load})
-	for _, c := range []struct {
-		of   string
-		n    int
-		want string
-	}{{"a", 9, "b c d once sick"}, {"a", 1, "b"}, {"other", 9, ""}, {"rival", 9, ""}} {
-		if st := g.unit(c.of).state; st != starting {
-			t.Fatalf("%s is %s", c.of, st)
-		}
-		var names []string
-		for _, u := range g.next(g.unit(c.of), c.n) {
-			names = append(names, u.name)
-		}
-		if slices.Sort(names); strings.Join(names, " ") != c.want {
-			t.Errorf("after %s, at most %d: %q, not %q", c.of, c.n, names, c.want)
-		}
-	}
-}

@@ -874,12 +874,6 @@ func (k *keeper) doFor(what string) {
 	}
 }
 
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		_ = sysClose(fd)
-	}
-}
-
 // tell gives the server a task, and expects to hear from it.
 func (k *keeper) tell(what string) {
 	if k.server.link == nil {
@@ -1597,16 +1591,6 @@ func runSteps(steps []bootStep) error {
 		}
 	}
 	return nil
-}
-
-// guarded turns a panic into an error: a defect in one step must not end PID 1.
-func guarded(do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return do()
 }
 
 // print shows the table as it would be done on this machine now, and does nothing.

@@ -294,7 +294,6 @@ type logSinks struct {
 
 // logHub owns the rings, pipes, files and followers.
 type logHub struct {
-	ending  atomic.Bool // everything is being stopped
 	console *lineWriter
 
 	mu       sync.Mutex
@@ -306,7 +305,6 @@ type logHub struct {
 	fifos    string     // directory of named pipes; "": plain pipes
 	fifoAt   int        // its descriptor, in all tables
 	frozen   []*logPipe // since freeze
-	leaving  []string   // whose pipes lose their names
 	mark     func()     // called now and then as seq grows, so that it is saved
 
 	emit      sync.Mutex // orders seq, rings and the tape
@@ -932,7 +930,6 @@ type logPipe struct {
 	fd         int // -1: closed
 	stream     uint8
 	lent       bool  // to the worker of a raw file, or to nobody: frozen
-	unwatched  bool  // the loop does not know of it yet
 	lentBefore bool  // while frozen
 	grown      bool  // its capacity was raised
 	full       uint8 // big batches in a row
@@ -947,90 +944,47 @@ type logPipe struct {
 type logPipes struct {
 	Out, Err int // -1: closed
 	out, err *logPipe
-	uid, gid int // whose the pipes are; -1: ours
-	fifos    bool
+	gen      uint64 // of the start that they are for
 }
 
 // pipes makes the stdout and stderr of one run of a service. The pipes belong to uid and gid (-1: leave), so that a service of another user
-// may open /dev/stdout again. The caller opens the write ends for the start and closes them after it; after the end (or a failed start) it drains.
-func (h *logHub) pipes(name string, uid, gid int) (*logPipes, error) {
-	lp := &logPipes{Out: -1, Err: -1, uid: uid, gid: gid, fifos: h.fifos != ""}
+// may open /dev/stdout again. The caller closes the write ends when the child has them; after the end (or a failed start) it drains.
+func (h *logHub) pipes(name string, gen uint64, uid, gid int) (*logPipes, error) {
+	lp := &logPipes{Out: -1, Err: -1, gen: gen}
 	for _, end := range []struct {
 		stream uint8
 		write  *int
 		pipe   **logPipe
 	}{{0, &lp.Out, &lp.out}, {1, &lp.Err, &lp.err}} {
-		r, w, err := h.newPipe(name, streamNames[end.stream], uid, gid)
+		r, w, err := h.newPipe(fifoName(name, gen, streamNames[end.stream]), uid, gid)
 		if err == nil {
 			*end.write = w
 			*end.pipe, err = h.register(name, end.stream, r, nil)
 		}
-		if err == nil && !lp.fifos {
-			err = (*end.pipe).watch()
-		}
 		if err != nil {
 			lp.closeWriteEnds()
 			lp.drain()
-			return nil, err
+			return nil, fmt.Errorf("cannot make the pipes for its output: %w", err)
 		}
 	}
 	return lp, nil
 }
 
 // newPipe makes one pipe, or where its read end must outlive us and nobody keeps it, a FIFO with a name.
-func (h *logHub) newPipe(name, stream string, uid, gid int) (r, w int, err error) {
+func (h *logHub) newPipe(name string, uid, gid int) (r, w int, err error) {
 	if h.fifos == "" {
 		return logNewPipe(uid, gid)
 	}
-	r, err = sysNewFifo(h.fifoAt, fifoName(name, stream))
-	return r, -1, err
+	return sysNewFifo(h.fifoAt, name, uid, gid)
 }
 
-// openWriteEnds opens what pipes with names leave for whoever forks: descriptors count in the table of the thread that opens them.
-func (lp *logPipes) openWriteEnds() (err error) {
-	if !lp.fifos {
-		return nil
-	}
-	dir, name := lp.out.hub.fifoAt, lp.out.svc.name
-	if lp.Out, err = sysFifoWriteEnd(dir, fifoName(name, streamNames[0]), lp.uid, lp.gid); err == nil {
-		lp.Err, err = sysFifoWriteEnd(dir, fifoName(name, streamNames[1]), lp.uid, lp.gid)
-	}
-	if err != nil {
-		lp.closeWriteEnds()
-	}
-	return err
-}
-
-// removeFifos removes the names of a service's pipes, where they have any.
-func (h *logHub) removeFifos(name string) {
+// removeFifos removes the names of the pipes of one run, where they have any.
+func (h *logHub) removeFifos(name string, gen uint64) {
 	if h.fifos != "" {
-		sysRemoveAt(h.fifoAt, fifoName(name, streamNames[0]))
-		sysRemoveAt(h.fifoAt, fifoName(name, streamNames[1]))
-	}
-}
-
-// removeLater has them removed by one goroutine for all services: two that remove from the same directory only wait for each other.
-func (h *logHub) removeLater(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.fifos == "" {
-		return
-	}
-	h.leaving = append(h.leaving, name)
-	if len(h.leaving) > 1 {
-		return
-	}
-	background("log pipes", func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for i := 0; i < len(h.leaving); i++ {
-			name := h.leaving[i]
-			h.mu.Unlock()
-			h.removeFifos(name)
-			h.mu.Lock()
+		for _, stream := range streamNames[:2] {
+			sysRemoveAt(h.fifoAt, fifoName(name, gen, stream))
 		}
-		h.leaving = nil
-	})
+	}
 }
 
 // keepFifos has the pipes from now on made in a directory, with names. It stays open: from it the way to a name is short.
@@ -1041,8 +995,10 @@ func (h *logHub) keepFifos(dir string) (err error) {
 	return err
 }
 
-// fifoName names the FIFO of a stream. A service keeps it over its restarts: making one costs more than opening it.
-func fifoName(name, stream string) string { return name + "." + stream }
+// fifoName names the FIFO of a stream of one run.
+func fifoName(name string, gen uint64, stream string) string {
+	return name + "." + strconv.FormatUint(gen, 10) + "." + stream
+}
 
 // readFDs are our ends of both streams, for the keeper.
 func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
@@ -1088,16 +1044,9 @@ func (lp *logPipes) closeWriteEnds() {
 	}
 }
 
-// breathe lets more pipes become readable before the loop looks again, when everything ends: each end of a service is two of them.
-func (h *logHub) breathe() {
-	if h.ending.Load() {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// register takes over fd, a non-blocking read end, as a stream of a service; on an error it closes it. What comes is read from watch on.
+// register takes over fd, a non-blocking read end that has or had a writer, as a stream of a service, and has it read; on an error it closes it.
 func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*logPipe, error) {
-	p := &logPipe{hub: h, svc: h.service(name), fd: fd, stream: stream, partial: partial, unwatched: true}
+	p := &logPipe{hub: h, svc: h.service(name), fd: fd, stream: stream, partial: partial}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.poller == nil {
@@ -1107,36 +1056,18 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*l
 			return nil, err
 		}
 		h.poller = poller
-		background("log reader", func() { poller.run(h.ready, h.breathe) })
+		background("log reader", func() { poller.run(h.ready) })
 	}
 	for len(h.pipesBy) <= fd {
 		h.pipesBy = append(h.pipesBy, make([]*logPipe, fd+64-len(h.pipesBy))...)
 	}
 	h.pipesBy[fd] = p
+	if err := h.poller.watch(fd); err != nil {
+		h.pipesBy[fd] = nil
+		logClose(fd)
+		return nil, err
+	}
 	return p, nil
-}
-
-// watch has the loop read the pipe; a pipe that it cannot read is ended.
-func (p *logPipe) watch() (err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.unwatched || p.fd < 0 {
-		return nil
-	}
-	p.unwatched = false
-	if err = p.hub.poller.watch(p.fd); err != nil {
-		p.finish()
-	}
-	return err
-}
-
-// watch has the loop read both pipes. For FIFOs that is best when they have their writer: its coming would wake the loop for nothing.
-func (lp *logPipes) watch() {
-	for _, p := range []*logPipe{lp.out, lp.err} {
-		if err := p.watch(); err != nil {
-			logf(logError, "%s: what it prints is lost: %v", p.svc.name, err)
-		}
-	}
 }
 
 // logEnd is the read end of a stream, for a process that holds it while servers come and go, with the beginning of a line that was read already.
@@ -1165,19 +1096,21 @@ func (h *logHub) readEnds(name string) []logEnd {
 	return ends
 }
 
-// adopt goes on with read ends that an earlier server had: as pipes does with new ones.
-func (h *logHub) adopt(name string, ends []logEnd) (*logPipes, error) {
-	lp := &logPipes{Out: -1, Err: -1}
-	for _, end := range ends {
-		err := logSetNonblock(end.FD)
-		if err != nil {
-			return lp, err
+// adopt goes on with read ends that an earlier server had: as pipes does with new ones. What it cannot go on with is closed.
+func (h *logHub) adopt(name string, gen uint64, ends []logEnd) (lp *logPipes, err error) {
+	lp = &logPipes{Out: -1, Err: -1, gen: gen}
+	for i, end := range ends {
+		if err = logSetNonblock(end.FD); err != nil {
+			logClose(end.FD)
 		}
-		p, err := h.register(name, streamNumber(end.Stream), end.FD, end.Partial)
+		var p *logPipe
 		if err == nil {
-			err = p.watch()
+			p, err = h.register(name, streamNumber(end.Stream), end.FD, end.Partial)
 		}
 		if err != nil {
+			for _, left := range ends[i+1:] {
+				logClose(left.FD)
+			}
 			return lp, err
 		}
 		if p.stream == 0 {
@@ -1202,7 +1135,7 @@ func (h *logHub) ready(fd int, sc *scratch) (more bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd != fd || p.lent || p.unwatched { // unwatched: the event is of an older pipe with this number, and this one may have no writer yet
+	if p.fd != fd || p.lent {
 		return false
 	}
 	if f := p.lender(); f != nil {
@@ -1219,7 +1152,7 @@ func (h *logHub) ready(fd int, sc *scratch) (more bool) {
 // lend takes the pipe from the loop and gives it to the worker of f. The caller holds the pipe's lock.
 func (p *logPipe) lend(f *logFile) {
 	p.hub.poller.ignore(p.fd)
-	p.lent, p.unwatched = true, false
+	p.lent = true
 	f.lend(p)
 }
 
@@ -1312,7 +1245,7 @@ func (p *logPipe) finish() {
 	p.partial = nil
 	h := p.hub
 	h.mu.Lock()
-	if !p.lent && h.fifos == "" { // the keeper has it too, so that closing it here does not end the watch
+	if !p.lent { // the keeper may have it too, so that closing it here does not end the watch
 		h.poller.ignore(p.fd)
 	}
 	h.pipesBy[p.fd] = nil
@@ -1324,16 +1257,6 @@ func (p *logPipe) finish() {
 	p.fd = -1
 	if p.drained != nil {
 		close(p.drained)
-	}
-}
-
-// discard closes pipes of a start that was never tried. It reads nothing: a FIFO may have another reader by now.
-func (lp *logPipes) discard() {
-	lp.closeWriteEnds()
-	for _, p := range []*logPipe{lp.out, lp.err} {
-		p.mu.Lock()
-		p.finish()
-		p.mu.Unlock()
 	}
 }
 

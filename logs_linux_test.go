@@ -201,7 +201,7 @@ func TestPipesBelongToTheServicesUser(t *testing.T) {
 		skip(t, "giving a pipe away needs root")
 	}
 	h := testHub(t)
-	lp, err := h.pipes("s", 65534, 65533)
+	lp, err := h.pipes("s", 1, 65534, 65533)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestRawFileExactlyOnceOverKill(t *testing.T) {
 	if fd := os.Getenv("ZINIT_TEST_PUMP"); fd != "" {
 		h := newLogHub(1)
 		h.configure("s", loggingDef{BufferLines: 10, File: os.Getenv("ZINIT_TEST_LOG"), MaxSize: 100_000, Keep: 1000, Format: "raw"}, false)
-		if _, err := h.adopt("s", []logEnd{{Stream: "stdout", FD: 3}}); err != nil {
+		if _, err := h.adopt("s", 1, []logEnd{{Stream: "stdout", FD: 3}}); err != nil {
 			t.Fatal(err)
 		}
 		select {}
@@ -333,22 +333,17 @@ func TestIdlePipesWakeNobody(t *testing.T) {
 	}
 }
 
-// An event that the loop took for a pipe which was then closed must not end the next pipe with that number: until its service is
-// started a FIFO has no writer, and reading it would look like its end.
+// An event that the loop took for a pipe which was then closed must not end the next pipe with that number.
 func TestAnOldEventDoesNotEndANewPipe(t *testing.T) {
 	h := newLogHub(-1)
 	if err := h.keepFifos(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	lp, err := h.pipes("s", -1, -1)
+	lp, err := h.pipes("s", 1, -1, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.ready(lp.out.fd, newScratch())
-	if err := lp.openWriteEnds(); err != nil {
-		t.Fatal(err)
-	}
-	lp.watch()
 	logWrite(lp.Out, []byte("hello\n"))
 	lp.closeWriteEnds()
 	lp.drain()
@@ -417,6 +412,22 @@ func TestRawFileWithoutSplice(t *testing.T) {
 					t.Errorf("the server complains: %s", text)
 				}
 			})
+		}
+	}
+}
+
+// TestPipesOfACancelledStartEndOnce: the loop may see the end of pipes before whoever gives them up does.
+func TestPipesOfACancelledStartEndOnce(t *testing.T) {
+	h := newLogHub(-1)
+	for gen := range uint64(200) {
+		lp, err := h.pipes("s", gen, -1, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lp.closeWriteEnds() // from here on the loop may end them
+		lp.drain()
+		if lp.out.fd != -1 || lp.err.fd != -1 {
+			t.Fatal("a pipe is left open")
 		}
 	}
 }

@@ -50,7 +50,7 @@ type testRun struct {
 // testPipes begins a run; the write ends are ours as they would be the child's.
 func testPipes(t testing.TB, h *logHub, name string) *testRun {
 	t.Helper()
-	lp, err := h.pipes(name, -1, -1)
+	lp, err := h.pipes(name, 1, -1, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestAdoptedPipesGoOn(t *testing.T) {
 		ends[i].FD = testDup(t, ends[i].FD)
 	}
 	old.poller.close()
-	lp, err := next.adopt("s", ends)
+	lp, err := next.adopt("s", 1, ends)
 	if err != nil {
 		t.Fatal(err)
 	}

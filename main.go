@@ -55,9 +55,6 @@ func tell(text string) {
 	}
 }
 
-// newError is fmt.Errorf, which the compiler would otherwise copy to each of its hundred callers. The same reason stands behind every go:noinline:
-// small functions with many callers, which cost 80 KB as copies and nothing measurable as calls.
-//
 // panicked reports a panic and does what it means. What is to be left of a PID 1 after that is for the keeper to say.
 func panicked(what string, r any) {
 	fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
@@ -77,6 +74,16 @@ func background(what string, f func()) {
 		}()
 		f()
 	}()
+}
+
+// guarded turns a panic into an error: a defect in one step must not end PID 1.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return do()
 }
 
 func main() {

@@ -26,6 +26,8 @@ const (
 
 	// leftoverPace is how often what is left of an ended service is looked at again. Nothing ticks while nothing is left.
 	leftoverPace = 50 * time.Millisecond
+	// adoptedPace is how often an adopted process is looked at whose end nobody tells.
+	adoptedPace = 250 * time.Millisecond
 	// leftoverLimit is how long a process may survive SIGKILL (uninterruptible sleep) before it is given up.
 	leftoverLimit = 5 * time.Second
 	// slowRead bounds every look at memory of a foreign process: environ and cmdline block on its mmap lock.
@@ -85,7 +87,7 @@ type process struct {
 	gone       func(exit)
 
 	// guarded by t.mu
-	pidfd    int    // -1: none, the pid is safe because only we reap it
+	pidfd    int    // -1: none: the pid is safe where only we reap it, else it goes with the start time
 	start    uint64 // start time in ticks; 0 = not asked for yet
 	ended    bool   // reaped, or seen to be gone
 	stopping bool   // stop was called: the group may take its time
@@ -108,22 +110,23 @@ type procs struct {
 	root   int  // whose children services and orphans are
 	alone  bool // that parent has died; under mu
 
-	mu       sync.Mutex
-	live     map[int]*process
-	early    map[int]uint32 // exits of pids that were unknown while a start was under way
-	inflight int
-	hurry    atomic.Int64  // many end until then, as time.UnixNano counts
-	pending  []*process    // ended or killed, something may be left
-	families map[int][]kin // by parent, at lookedAt
-	lookedAt time.Time
-	looking  sync.Mutex // held while somebody looks
+	reaping atomic.Bool  // run was called, and we reap
+	birth   sync.Mutex   // held from a fork until its child is in live, and while reaping: no exit comes before its process is known
+	forking atomic.Int32 // forks under way
 
-	once   sync.Once
+	mu      sync.Mutex
+	live    map[int]*process
+	pending []*process // ended or killed, something may be left
+
 	wake   chan struct{}
 	events chan os.Signal
 	closed chan struct{}
 	watch  *pidWatch // adopted processes that are no children of root
 	owned  map[int]*process
+	polled []*process // those for which there is no pidfd
+
+	execute func(p *process, sp *spec) error // begin, on the thread that forks; nil: here
+	handOff func(pid, pidfd int) bool        // brings a pidfd of that thread to our table; nil: it is there
 }
 
 // newProcs makes an empty table and registers for SIGCHLD, but reaps only from run (or the first start) on: in between,
@@ -134,7 +137,7 @@ func newProcs() *procs { return newProcsOf(true) }
 func newProcsOf(parent bool) *procs {
 	t := &procs{
 		parent: parent, root: os.Getpid(),
-		live: map[int]*process{}, early: map[int]uint32{}, owned: map[int]*process{},
+		live: map[int]*process{}, owned: map[int]*process{},
 		wake: make(chan struct{}, 1), events: make(chan os.Signal, 1), closed: make(chan struct{}),
 	}
 	if !parent {
@@ -144,17 +147,15 @@ func newProcsOf(parent bool) *procs {
 	if parent {
 		sysReaper(t.events)
 	}
-	background("sweeper", t.sweepLoop)
+	background("reaper", t.loop)
 	return t
 }
 
 // run begins to reap. It is called by the first start; a process that starts nothing (PID 1 with orphans only) calls it itself.
 func (t *procs) run() {
-	t.once.Do(func() {
-		if t.parent {
-			background("reaper", t.reapLoop)
-		}
-	})
+	if t.parent && !t.reaping.Swap(true) {
+		t.poke()
+	}
 }
 
 // close ends the reaper; processes stay as they are. It is for tests and for handing over.
@@ -171,18 +172,27 @@ func (t *procs) close() {
 	}
 }
 
-// reapLoop reaps whenever a child has ended, and before all others while many end.
-func (t *procs) reapLoop() {
+// loop reaps when a child has ended, and looks after what is left of those that ended: at once then, else every leftoverPace while there is something.
+func (t *procs) loop() {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
 	for {
-		if time.Now().UnixNano() < t.hurry.Load() {
-			sysUrgent(t.reapAll)
-		} else {
-			t.reapAll()
-		}
 		select {
 		case <-t.events:
+		case <-t.wake:
+		case <-timer.C:
 		case <-t.closed:
 			return
+		}
+		if t.reaping.Load() {
+			t.reapAll()
+		}
+		polls := t.poll()
+		switch {
+		case t.sweep(time.Now()):
+			timer.Reset(leftoverPace)
+		case polls:
+			timer.Reset(adoptedPace)
 		}
 	}
 }
@@ -190,7 +200,7 @@ func (t *procs) reapLoop() {
 // reapAll takes every exit there is: SIGCHLD is one bit, however many children ended.
 func (t *procs) reapAll() {
 	for more := true; more; {
-		wake := false
+		t.birth.Lock()
 		t.mu.Lock()
 		for range reapBatch {
 			pid, status := sysWait()
@@ -198,36 +208,30 @@ func (t *procs) reapAll() {
 				more = false
 				break
 			}
-			wake = t.took(pid, status) || wake
+			t.took(pid, status)
 		}
 		t.mu.Unlock()
-		if wake {
-			t.poke()
-		}
+		t.birth.Unlock()
 	}
 }
 
-// reaped is told that pid was waited for with this status (as wait(2) encodes it). Unknown pids are orphans, or belong to a start under way.
+// reaped is told that pid was waited for with this status (as wait(2) encodes it). Unknown pids are orphans.
 func (t *procs) reaped(pid int, status uint32) {
 	t.mu.Lock()
-	wake := t.took(pid, status)
+	known := t.took(pid, status)
 	t.mu.Unlock()
-	if wake {
+	if known {
 		t.poke()
 	}
 }
 
-// took files one exit, under mu, and says whether the sweeper has something to look at.
+// took files one exit, under mu, and says whether it is of a process in the table.
 func (t *procs) took(pid int, status uint32) bool {
 	p := t.live[pid]
-	if p == nil {
-		if t.inflight > 0 {
-			t.early[pid] = status
-		}
-		return len(t.pending) > 0
+	if p != nil {
+		t.end(p, decodeStatus(status))
 	}
-	t.end(p, decodeStatus(status))
-	return true
+	return p != nil
 }
 
 // end notes, under mu, that the main process is no more. From here on its number may belong to anybody.
@@ -256,94 +260,130 @@ func (t *procs) poke() {
 	}
 }
 
-// start executes sp as the leader of a new session and returns once the kernel has (so a program that cannot be executed is an error
-// here, with errno, never an exit code). gone is called exactly once, from a goroutine of ours that it must not hold up, when the main
-// process has ended and nothing is left of it. invocation is the value of ZINIT_INVOCATION_ID by which strays are found; "" = do not look for any.
+// process makes the record of a process that is about to be started. gone is called exactly once, from a goroutine of ours that it must not hold up, when the
+// main process has ended and nothing is left of it. invocation is the value of ZINIT_INVOCATION_ID by which strays are found; "" = do not look for any.
+func (t *procs) process(name, invocation string, gone func(exit)) *process {
+	return &process{t: t, name: name, invocation: invocation, gone: gone, pidfd: -1}
+}
+
+// start is process and begin, for whoever is not the thread that forks.
 func (t *procs) start(sp *spec, name, invocation string, gone func(exit)) (*process, error) {
+	p := t.process(name, invocation, gone)
+	begin := t.begin
+	if t.execute != nil {
+		begin = t.execute
+	}
+	if err := begin(p, sp); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// begin executes sp as the leader of a new session and returns once the kernel has (so a program that cannot be executed is an error
+// here, with errno, never an exit code).
+func (t *procs) begin(p *process, sp *spec) error {
 	t.run()
-	p := &process{t: t, name: name, invocation: invocation, gone: gone}
-	t.mu.Lock()
-	t.inflight++
-	t.mu.Unlock()
+	t.forking.Add(1)
+	defer t.forking.Add(-1)
+	t.birth.Lock()
+	defer t.birth.Unlock()
 	ticks := sysTicks()
 	pid, pidfd, err := sysFork(sp, !t.parent)
+	if err != nil {
+		return explainExec(sp, err)
+	}
 	if ticks != sysTicks() {
 		ticks = 0 // it could be either: ask when needed
 	}
-	p.started = time.Now()
 	t.mu.Lock()
-	wake := false
-	if err == nil {
-		p.pid, p.pidfd, p.start = pid, pidfd, ticks
-		t.live[pid] = p
-		if t.alone && t.watchPid(p) != nil {
-			t.endUnknown(p)
-		}
-		if status, dead := t.early[pid]; dead {
-			wake = t.settleEarly(p, status)
-		}
+	p.started, p.pid, p.start = time.Now(), pid, ticks
+	t.live[pid] = p
+	if pidfd >= 0 && (t.handOff == nil || !t.handOff(pid, pidfd)) {
+		p.pidfd = pidfd
 	}
-	if t.inflight--; t.inflight == 0 && len(t.early) > 0 {
-		t.early = map[int]uint32{}
+	if t.alone {
+		t.follow(p)
 	}
 	t.mu.Unlock()
-	if wake {
-		t.poke()
-	}
-	if err != nil {
-		return nil, explainExec(sp, err)
-	}
-	return p, nil
+	return nil
 }
 
-// settleEarly decides, under mu, whether an exit that came while we were starting is that of our new process, or that of an
-// orphan that had the same pid just before: as long as the number is a child that runs, it was the orphan.
-func (t *procs) settleEarly(p *process, status uint32) bool {
-	delete(t.early, p.pid)
-	if t.parent {
-		switch got, now := sysWaitFor(p.pid); {
-		case got == p.pid:
-			status = now
-		case got == 0:
-			return false
-		}
-	} else if p.pidfd >= 0 && sysPidfdAlive(p.pidfd) {
-		return false
+// pidfdOf takes the pidfd of a process that the thread that forks has started.
+func (t *procs) pidfdOf(pid, fd int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.live[pid]; p != nil && p.pidfd < 0 {
+		p.pidfd = fd
+		return
 	}
-	t.end(p, decodeStatus(status))
-	return true
+	_ = sysClose(fd)
 }
 
-// adopt takes over a process that an earlier server started. startTicks (from ticks) guards against a number that was reused.
+// adopt takes over a process that an earlier server started. startTicks (from ticks) guards against a number that was reused; 0 is not known.
 // If it is a child of ours (or of our parent, which reports), its exit comes as always; else its end is all that can be learned:
 // gone gets Known = false. That is also what happens when the process is not there any more; what it left behind is still removed.
-func (t *procs) adopt(pid int, startTicks uint64, invocation string, gone func(exit)) (*process, error) {
-	p := &process{t: t, pid: pid, invocation: invocation, gone: gone, adopted: true, pidfd: -1, start: startTicks, started: time.Now()}
+// Where the kernel refuses a pidfd, or descriptors are short, the pid and its start time must do.
+func (t *procs) adopt(pid int, name string, startTicks uint64, invocation string, gone func(exit)) (*process, error) {
+	p := t.process(name, invocation, gone)
+	p.pid, p.adopted, p.start, p.started = pid, true, startTicks, time.Now()
 	if pid <= 1 {
 		return nil, fmt.Errorf("pid %d cannot be adopted", pid)
 	}
-	fd, err := sysPidfd(pid)
-	if err != nil && !errors.Is(err, syscall.ESRCH) {
-		return nil, fmt.Errorf("cannot adopt pid %d: %w", pid, err)
+	if fd, err := sysPidfd(pid); err == nil {
+		p.pidfd = fd
 	}
-	p.pidfd = fd
-	st, statErr := readStat(pid)
+	st, err := readStat(pid)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case err != nil || statErr != nil || st.Start != startTicks:
+	if !p.there() {
 		p.closePidfd()
 		t.endUnknown(p)
 		return p, nil
-	case st.PPID != t.root:
-		if err := t.watchPid(p); err != nil {
-			p.closePidfd()
-			return nil, fmt.Errorf("cannot watch pid %d: %w", pid, err)
-		}
 	}
-	p.started = time.Now().Add(-st.Age())
+	if err == nil {
+		p.start, p.started = st.Start, time.Now().Add(-st.Age())
+	}
 	t.live[pid] = p
+	if err != nil || st.PPID != t.root {
+		t.follow(p)
+	}
 	return p, nil
+}
+
+// there says whether the process is still the one that was started. Without /proc the number must do, and that it leads a session as services do.
+func (p *process) there() bool {
+	st, err := readStat(p.pid)
+	if err == nil {
+		return p.start == 0 || st.Start == p.start
+	}
+	return !errors.Is(sysKill(p.pid, 0), syscall.ESRCH) && !haveProc() && sysLeads(p.pid)
+}
+
+// haveProc says whether there is a /proc of this pid namespace.
+func haveProc() bool {
+	_, err := readStat(os.Getpid())
+	return err == nil
+}
+
+// follow has the end of a process noticed that is nobody's child who would tell, under mu: by its pidfd, or else by looking again and again.
+func (t *procs) follow(p *process) {
+	if p.pidfd < 0 || t.watchPid(p) != nil {
+		t.polled = append(t.polled, p)
+		t.poke()
+	}
+}
+
+// poll looks whether those that can only be looked at are still there, and says whether there are such.
+func (t *procs) poll() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.polled = slices.DeleteFunc(t.polled, func(p *process) bool {
+		if st, err := readStat(p.pid); !p.ended && (!p.there() || err == nil && st.dead()) {
+			t.end(p, exit{})
+		}
+		return p.ended
+	})
+	return len(t.polled) > 0
 }
 
 // adoptReported takes over a process whose exit our parent reports: alive, or ended with a status that is known already.
@@ -374,9 +414,7 @@ func (t *procs) has(pid int) bool {
 // invocation id in its environment. Only the last two need /proc. What has just been started may not be in the table yet: it is waited for a little.
 func (t *procs) owner(pid int) string {
 	for i := 0; ; i++ {
-		t.mu.Lock()
-		starting := t.inflight > 0
-		t.mu.Unlock()
+		starting := t.forking.Load() > 0
 		if name := t.ownerNow(pid); name != "" || !starting || i == 20 {
 			return name
 		}
@@ -434,9 +472,7 @@ func (t *procs) orphaned() {
 		if p.pidfd < 0 {
 			p.pidfd, _ = sysPidfd(pid)
 		}
-		if p.pidfd < 0 || t.watchPid(p) != nil {
-			t.endUnknown(p)
-		}
+		t.follow(p)
 	}
 }
 
@@ -498,33 +534,14 @@ func (p *process) ticks() uint64 {
 // kill; what left the group is killed when the main process ends.
 func (p *process) stop(sig int) { p.t.stop([]*process{p}, []int{sig}) }
 
-// stop stops many, each with its own signal: a lock for each of them would be fought for with the reaper, who has much to do meanwhile.
+// stop stops many, each with its own signal.
 func (t *procs) stop(all []*process, sigs []int) {
-	const many = 16
-	if len(all) < many {
-		t.stopNow(all, sigs)
-		return
-	}
-	// Those who end would hold up who signals the next, and who reaps.
-	t.hurry.Store(time.Now().Add(time.Second).UnixNano())
-	sysUrgent(func() { t.stopNow(all, sigs) })
-}
-
-// stopNow is stop on the calling thread as it is.
-func (t *procs) stopNow(all []*process, sigs []int) {
-	const atOnce = 256
-	for _, p := range all {
-		p.addKin(p.descendants())
-	}
-	for len(all) > 0 {
-		n := min(atOnce, len(all))
-		t.mu.Lock()
-		for i, p := range all[:n] {
-			p.stopping = true
-			_ = p.send(sigs[i])
-		}
-		t.mu.Unlock()
-		all, sigs = all[n:], sigs[n:]
+	t.listKin(all)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, p := range all {
+		p.stopping = true
+		_ = p.send(sigs[i])
 	}
 }
 
@@ -536,21 +553,25 @@ func (p *process) signal(sig int) error {
 }
 
 // kill sends SIGKILL to everything that is left, and goes on doing so until nothing is.
-func (p *process) kill() {
-	p.addKin(p.descendants())
-	p.t.mu.Lock()
-	if !p.killed {
-		p.killed, p.killedAt = true, time.Now()
+func (p *process) kill() { p.t.kill([]*process{p}) }
+
+func (t *procs) kill(all []*process) {
+	t.listKin(all)
+	t.mu.Lock()
+	for _, p := range all {
+		if !p.killed {
+			p.killed, p.killedAt = true, time.Now()
+		}
+		_ = p.send(sigKill)
+		t.queue(p)
 	}
-	_ = p.send(sigKill)
-	p.t.queue(p)
-	p.t.mu.Unlock()
-	p.t.poke()
+	t.mu.Unlock()
+	t.poke()
 }
 
 // send signals the group, under mu, and only while the main process has not been reaped.
 func (p *process) send(sig int) error {
-	if p.ended {
+	if p.ended || p.adopted && p.pidfd < 0 && !p.there() {
 		return errGone
 	}
 	err := sysKillGroup(p.pid, p.pidfd, sig)
@@ -576,50 +597,39 @@ func (p *process) addKin(found []kin) {
 // descendants lists who descends from the main process now; none once it was reaped.
 func (p *process) descendants() []kin {
 	p.t.mu.Lock()
-	ended, families := p.ended, p.t.families
-	if families != nil && time.Since(p.t.lookedAt) > familiesAge {
-		families, p.t.families = nil, nil
-	}
+	ended := p.ended
 	p.t.mu.Unlock()
 	if ended {
 		return nil
 	}
+	return kinOf(p.pid)
+}
+
+// listKin notes who descends from these processes now. For many that is one look at all processes: /proc takes longer to tell the children of one
+// than a process takes to end.
+func (t *procs) listKin(all []*process) {
+	const many = 16
+	var families map[int][]kin
+	if len(all) >= many {
+		families = t.families(8 * len(all))
+	}
 	if families == nil {
-		return kinOf(p.pid)
-	}
-	all := slices.Clone(families[p.pid])
-	for i := 0; i < len(all); i++ {
-		all = append(all, families[all[i].pid]...)
-	}
-	return all
-}
-
-// familiesAge is how long a look at all processes says who descends from a main process.
-const familiesAge = 50 * time.Millisecond
-
-// lookAhead looks at all processes once for the n that are about to be stopped or killed. From a few on that is quicker than asking for the
-// children of each: /proc takes longer to tell them than a process takes to end.
-func (t *procs) lookAhead(n int) {
-	const few = 16
-	if n < few {
+		for _, p := range all {
+			p.addKin(p.descendants())
+		}
 		return
 	}
-	t.looking.Lock()
-	defer t.looking.Unlock()
-	t.mu.Lock()
-	fresh := time.Since(t.lookedAt) < familiesAge
-	t.mu.Unlock()
-	if fresh {
-		return
+	for _, p := range all {
+		found := slices.Clone(families[p.pid])
+		for i := 0; i < len(found); i++ {
+			found = append(found, families[found[i].pid]...)
+		}
+		p.addKin(found)
 	}
-	families := t.look(n)
-	t.mu.Lock()
-	t.families, t.lookedAt = families, time.Now()
-	t.mu.Unlock()
 }
 
-// look lists all processes that are no main processes of ours, by parent; nil when there are more than most.
-func (t *procs) look(most int) map[int][]kin {
+// families lists all processes that are no main processes of ours, by parent; nil where there are more than most.
+func (t *procs) families(most int) map[int][]kin {
 	pids := sysAllPids()
 	t.mu.Lock()
 	pids = slices.DeleteFunc(pids, func(pid int) bool { return t.live[pid] != nil })
@@ -647,23 +657,6 @@ func kinOf(pid int) []kin {
 		}
 	}
 	return all
-}
-
-// sweepLoop looks after what is left of ended services: at once when a child was reaped, else every leftoverPace while there is something.
-func (t *procs) sweepLoop() {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	for {
-		select {
-		case <-t.wake:
-		case <-timer.C:
-		case <-t.closed:
-			return
-		}
-		if t.sweep(time.Now()) {
-			timer.Reset(leftoverPace)
-		}
-	}
 }
 
 // sweep takes one look at everything pending, tells who is done, and says whether anything remains. A process is done when nothing known
@@ -1185,12 +1178,6 @@ type spec struct {
 	UID, GID              int    // -1 = keep
 	Groups                []int  // supplementary groups; used when UID or GID is not -1
 	helper                bool   // serves a service, and leads no session
-	here                  bool   // the descriptors are those of the calling thread, which is that of a forkRoom
-}
-
-// forkRoom is a thread with a table of descriptors of its own, in which a fork is quick however many the rest of us has. It does one thing at a time.
-type forkRoom struct {
-	todo chan func()
 }
 
 // files are the descriptors 0 to 2 of the child.
@@ -1468,79 +1455,33 @@ func checkDir(dir string) error {
 // checkProgram reads the first bytes of a program, and looks for the interpreter that its #! line names (execve(2)).
 // Ordinary blocking calls: on a dead mount it does not return, which is why it is done before a fork and on a goroutine.
 func checkProgram(file string) error {
-	id, same := sysFileID(file)
-	if same && programs.knows(file, id) {
-		return nil
-	}
-	loader, err := inspectProgram(file)
-	if err == nil && same && loader == "" {
-		programs.learn(file, id)
-	}
-	return err
-}
-
-// fileID tells whether a file is still the one that was looked at: its place, and when it was changed last.
-type fileID struct {
-	dev, ino      uint64
-	size          int64
-	mode          uint32
-	mtime, change int64 // ns
-}
-
-// programs remembers files that were found fit to be executed and need nothing else: thousands of services may share one.
-var programs programMemory
-
-type programMemory struct {
-	mu  sync.Mutex
-	fit map[string]fileID
-}
-
-func (m *programMemory) knows(file string, id fileID) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known, ok := m.fit[file]
-	return ok && known == id
-}
-
-func (m *programMemory) learn(file string, id fileID) {
-	const most = 64
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fit == nil || len(m.fit) >= most {
-		m.fit = map[string]fileID{}
-	}
-	m.fit[file] = id
-}
-
-// inspectProgram is checkProgram with nothing remembered; it returns what else the program needs: a loader or an interpreter.
-func inspectProgram(file string) (needs string, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "", missing(file, err)
+		return missing(file, err)
 	}
 	if info.IsDir() {
-		return "", &spawnError{file + " is a directory, not a program", syscall.EACCES}
+		return &spawnError{file + " is a directory, not a program", syscall.EACCES}
 	}
 	if !info.Mode().IsRegular() {
-		return "", &spawnError{file + " is not a regular file", syscall.EACCES}
+		return &spawnError{file + " is not a regular file", syscall.EACCES}
 	}
 	if info.Mode()&0o111 == 0 {
-		return "", &spawnError{file + " is not executable: permission denied (chmod +x)", syscall.EACCES}
+		return &spawnError{file + " is not executable: permission denied (chmod +x)", syscall.EACCES}
 	}
 	var head [4096]byte
 	n, err := sysReadHead(file, head[:])
 	if err != nil {
-		return "", nil // execute permission without read permission is enough for execve
+		return nil // execute permission without read permission is enough for execve
 	}
 	if loader := elfLoader(head[:n]); loader != "" {
 		if _, err := os.Stat(loader); err != nil {
-			return "", &spawnError{fmt.Sprintf("%s needs the dynamic loader %s, which does not exist here: link it statically or add the loader", file, visible(loader)), errnoOf(err)}
+			return &spawnError{fmt.Sprintf("%s needs the dynamic loader %s, which does not exist here: link it statically or add the loader", file, visible(loader)), errnoOf(err)}
 		}
-		return loader, nil
+		return nil
 	}
 	line, ok := bytes.CutPrefix(head[:n], []byte("#!"))
 	if !ok {
-		return "", nil
+		return nil
 	}
 	line, _, _ = bytes.Cut(line, []byte("\n"))
 	name := string(line)
@@ -1548,16 +1489,16 @@ func inspectProgram(file string) (needs string, err error) {
 		name = words[0]
 	}
 	if strings.Trim(name, " \t") == "" {
-		return "", &spawnError{file + ": its #! line names no interpreter", syscall.ENOEXEC}
+		return &spawnError{file + ": its #! line names no interpreter", syscall.ENOEXEC}
 	}
 	if _, err := os.Stat(name); err != nil {
 		hint := ""
 		if strings.HasSuffix(name, "\r") {
 			hint = " (the file has Windows line ends)"
 		}
-		return "", &spawnError{fmt.Sprintf("%s needs the interpreter %s, which does not exist%s", file, visible(name), hint), errnoOf(err)}
+		return &spawnError{fmt.Sprintf("%s needs the interpreter %s, which does not exist%s", file, visible(name), hint), errnoOf(err)}
 	}
-	return name, nil
+	return nil
 }
 
 // elfLoader is the PT_INTERP of a little-endian ELF file (elf(5)) as far as its first bytes show it; "" for everything else.

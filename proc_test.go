@@ -161,9 +161,6 @@ func TestRow01_StormOfOrphansIsReaped(t *testing.T) {
 		t.Fatalf("the shell ended with %v", e)
 	}
 	eventually(t, "no child is left", func() bool { return len(sysChildren(nil, os.Getpid())) == 0 })
-	if len(tab.early) != 0 {
-		t.Errorf("%d exits of unknown pids are still kept", len(tab.early))
-	}
 }
 
 func TestRow02_ExitBeforeRegistration(t *testing.T) {
@@ -189,26 +186,25 @@ func TestRow02_ExitBeforeRegistration(t *testing.T) {
 	}
 }
 
-func TestRow02_EarlyExitOfAnOrphanWithTheSamePid(t *testing.T) {
+// TestRow02_NothingIsReapedDuringAFork: an exit that the reaper takes is that of a process that is in the table, however short it lived.
+func TestRow02_NothingIsReapedDuringAFork(t *testing.T) {
 	tab := newTestProcs(t)
-	r := startChild(t, tab, "on=TERM:4", "block")
-	tab.mu.Lock()
-	took := tab.settleEarly(r.p, 9<<8) // as if an orphan had had this pid just before
-	tab.mu.Unlock()
-	if took || !r.still(t) {
-		t.Fatal("the exit of an orphan was taken for that of a process that runs")
+	tab.birth.Lock() // as a fork does
+	pid, _, err := sysFork(childSpec(-1, nil, shell(t), "-c", "exit 9"), false)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.p.kill()
-	if e := r.ended(); e.Signal != 9 {
-		t.Errorf("ended with %v", e)
-	}
-	p := &process{t: tab, pid: r.p.pid, pidfd: -1, gone: func(exit) {}}
+	eventually(t, "it is a zombie", func() bool { st, err := readStat(pid); return err == nil && st.dead() })
+	end := make(chan exit, 1)
+	p := tab.process("quick", "", func(e exit) { end <- e })
+	tab.poke()
 	tab.mu.Lock()
-	tab.live[p.pid] = p
-	took = tab.settleEarly(p, 9<<8)
+	p.pid = pid
+	tab.live[pid] = p
 	tab.mu.Unlock()
-	if !took || p.result.Code != 9 {
-		t.Errorf("an exit that came before the registration is lost: %+v", p.result)
+	tab.birth.Unlock()
+	if e := <-end; e != (exit{Known: true, Code: 9}) {
+		t.Errorf("it ended with %v", e)
 	}
 }
 
@@ -549,7 +545,7 @@ func TestAdoption(t *testing.T) {
 	adopted := func(pid int, start uint64) (*process, chan exit) {
 		t.Helper()
 		end := make(chan exit, 4)
-		p, err := tab.adopt(pid, start, "", func(e exit) { end <- e })
+		p, err := tab.adopt(pid, "a", start, "", func(e exit) { end <- e })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -608,7 +604,7 @@ func TestAdoptionOfOurOwnChildKeepsItsStatus(t *testing.T) {
 	second := newProcs()
 	defer second.close()
 	end := make(chan exit, 1)
-	if _, err := second.adopt(pid, st.Start, "", func(e exit) { end <- e }); err != nil {
+	if _, err := second.adopt(pid, "a", st.Start, "", func(e exit) { end <- e }); err != nil {
 		t.Fatal(err)
 	}
 	second.run()
@@ -630,7 +626,7 @@ func TestExitsReportedByAnotherReaper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := tab.adopt(pid, st.Start, "", func(e exit) { end <- e })
+	p, err := tab.adopt(pid, "a", st.Start, "", func(e exit) { end <- e })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -677,8 +673,42 @@ func testSibling(t *testing.T, words ...string) {
 	}
 }
 
-// With thousands of log pipes open, spawns go through threads with a table of their own. A service must not see the difference.
-func TestRow12_SpawnAmongManyDescriptors(t *testing.T) {
+// TestRow12_TheThreadThatForks has a table of descriptors of its own: what the rest of us opens is not in it, a service sees no difference, and what is handed over
+// is closed again.
+func TestRow12_TheThreadThatForks(t *testing.T) {
+	tab := newTestProcs(t)
+	jobs := make(chan func(table *forkTable))
+	defer close(jobs)
+	made := make(chan *forkTable)
+	go func() {
+		table := newForkTable(tab.pidfdOf)
+		made <- table
+		for f := range jobs {
+			f(table)
+		}
+	}()
+	table := <-made
+	if !table.apart {
+		skip(t, "unshare(CLONE_FILES) is not permitted here")
+	}
+	id := uint64(0)
+	tab.execute = func(p *process, sp *spec) (err error) {
+		mine := *sp
+		id++
+		if err := table.give(id, []int{sp.Stdout, sp.Stderr}); err != nil {
+			return err
+		}
+		done := make(chan struct{})
+		jobs <- func(table *forkTable) {
+			fds := table.take(id)
+			mine.Stdout, mine.Stderr = fds[0], fds[1]
+			err = tab.begin(p, &mine)
+			closeAll(fds)
+			close(done)
+		}
+		<-done
+		return err
+	}
 	for range 500 {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
@@ -686,7 +716,6 @@ func TestRow12_SpawnAmongManyDescriptors(t *testing.T) {
 		}
 		defer f.Close()
 	}
-	tab := newTestProcs(t)
 	before := -1
 	for range 3 {
 		r := startChild(t, tab, "fds", "session", "exit=7")
@@ -709,6 +738,18 @@ func TestRow12_SpawnAmongManyDescriptors(t *testing.T) {
 		}
 	}
 	noMoreThan(t, before)
+	own := make(chan int)
+	jobs <- func(table *forkTable) {
+		n := len(numericNames("/proc/thread-self/fd"))
+		own <- n
+	}
+	if n := <-own; n > 100 {
+		t.Errorf("the thread that forks has %d descriptors", n)
+	}
+	jobs <- func(table *forkTable) { own <- len(table.take(id + 1)) }
+	if n := <-own; n != 0 {
+		t.Errorf("of what was not given %d descriptors came", n)
+	}
 }
 
 // noMoreThan waits until we have as many descriptors as before, at most: the sweeper of a table opens files of /proc for a moment.
@@ -722,7 +763,7 @@ func TestNoDescriptorIsLeftBehind(t *testing.T) {
 	before := -1
 	for range 3 {
 		r := startChild(t, tab, "block")
-		p, err := tab.adopt(r.p.pid, r.p.ticks(), "", func(exit) {})
+		p, err := tab.adopt(r.p.pid, "a", r.p.ticks(), "", func(exit) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -1096,25 +1137,4 @@ func shell(t testing.TB) string {
 		skip(t, "no /bin/sh")
 	}
 	return "/bin/sh"
-}
-
-// TestUrgent: only what is urgent runs before the others, and its thread is an ordinary one again.
-func TestUrgent(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	policy := func() uint32 {
-		attr, err := unix.SchedGetAttr(0, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return attr.Policy
-	}
-	before, within := policy(), uint32(0)
-	sysUrgent(func() { within = policy() })
-	if within != unix.SCHED_RR && os.Geteuid() == 0 {
-		t.Errorf("the urgent has the policy %d", within)
-	}
-	if after := policy(); after != before {
-		t.Errorf("the policy was %d and is %d", before, after)
-	}
 }

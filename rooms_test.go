@@ -25,14 +25,14 @@ var rooms = map[string]string{
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
 		"wire rpc(-listenRPC -serveRPC -rpcMethods) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
-	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus sigKill sigTerm) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
+	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus sigKill sigTerm closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
 	"rpc": "wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
 	"wire": "graph(failureReason nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
-		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell decodeJSON appendJSON) " +
-		"link init(closeAll ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",
+		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell) " +
+		"link init(ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",
 
 	"link": "logs(logf logError) sys",
 
@@ -43,11 +43,11 @@ var rooms = map[string]string{
 	"logs":   "config(loggingDef visible) rpc(appendJSON) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
 	"config": "sys(sysReadRegular sysKeepOwner) rpc(checkText decodeJSON) main(version)",
-	"sys":    "init(closeAll) proc(spec forkRoom fileID nullFile procStat files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer)",
+	"sys":    "proc(spec nullFile procStat closeAll files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer)",
 }
 
 // everywhere says what of main any file may use.
-var everywhere = []string{"background"}
+var everywhere = []string{"background", "guarded"}
 
 // bare gives every import an empty package: what the standard library is does not matter here, and the check takes no time.
 type bare map[string]*types.Package

@@ -6,8 +6,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -133,54 +131,6 @@ func TestRow27_ClockJumps(t *testing.T) {
 		if left := after.load(due).Sub(after.now); left != 50*time.Second {
 			t.Errorf("a clock that jumped by %d years while a server was replaced leaves %v of a minute after ten seconds", years, left)
 		}
-	}
-}
-
-// TestSavedState saves random graphs and reads them back: what comes back is what was there, also after many turns, and after a cut.
-func TestSavedState(t *testing.T) {
-	for seed := int64(1); seed <= 30; seed++ {
-		w := newWorld(seed)
-		for range 200 {
-			w.randomStep()
-		}
-		s := newSupervisor(serverOptions{}, "standalone")
-		s.logs = &logHub{}
-		s.g = w.g
-		file, err := os.Create(filepath.Join(t.TempDir(), "state"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		s.journal, s.unsaved = newJournal(int(file.Fd())), true
-		s.save(s.g.takeChanged())
-		for range 20 {
-			w.randomStep()
-			s.save(s.g.takeChanged())
-		}
-		if s.unsaved {
-			t.Fatal("the state was not saved")
-		}
-		check := func(what string) {
-			t.Helper()
-			records, err := newJournal(int(file.Fd())).read()
-			if err != nil {
-				t.Fatalf("seed %d, %s: %v", seed, what, err)
-			}
-			st, err := readState(records)
-			if err != nil {
-				t.Fatalf("seed %d, %s: %v", seed, what, err)
-			}
-			g := newGraph(time.Minute)
-			g.restore(st, clockNow())
-			if got, want := describe(g), describe(w.g); got != want {
-				t.Errorf("seed %d, %s:\n%s\nwant\n%s", seed, what, got, want)
-			}
-		}
-		check("as written")
-		if _, err := file.WriteAt([]byte("half a record, cut by a kill"), s.journal.end); err != nil {
-			t.Fatal(err)
-		}
-		check("with a cut record behind")
 	}
 }
 

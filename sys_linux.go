@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -191,7 +190,7 @@ func (lp *logPoller) watch(fd int) error {
 func (lp *logPoller) ignore(fd int) { _ = unix.EpollCtl(lp.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
 // run calls ready for each readable pipe, in turns, until the poller is closed.
-func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, breathe func()) {
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
 	rc, err := lp.file.SyscallConn()
 	if err != nil {
 		return
@@ -210,7 +209,6 @@ func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, breathe func()) {
 			for turns := 0; turns < 16 && ready(int(ev.Fd), sc); turns++ { // reading again is cheaper than asking, and the others wait not long
 			}
 		}
-		breathe()
 	}
 }
 
@@ -389,18 +387,6 @@ func sysReaper(events chan os.Signal) {
 
 // sysFork executes sp in a new session. sibling: as a child of our own parent (CLONE_PARENT), with a pidfd; else the pidfd is -1.
 func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
-	if !sp.here && max(sp.Stdin, sp.Stdout, sp.Stderr) >= crowded {
-		if t := forkForOne(); t != nil {
-			if pid, pidfd, err, done := t.fork(*sp, sibling); done {
-				return pid, pidfd, err
-			}
-		}
-	}
-	return forkHere(sp, sibling)
-}
-
-// forkHere is sysFork by the calling thread.
-func forkHere(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	pidfd = -1
 	sys := syscall.SysProcAttr{Setsid: true}
 	if sibling {
@@ -414,6 +400,23 @@ func forkHere(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	}
 	pid, err = forkExec(sp.Path, sp.Argv, &syscall.ProcAttr{Dir: sp.Dir, Env: sp.Env, Files: sp.files(), Sys: &sys})
 	return pid, pidfd, err
+}
+
+// sysOwnTable gives the calling thread a table of descriptors of its own (unshare(2), CLONE_FILES), with what is in it now, and keeps the goroutine on it. False: a sandbox
+// refuses that. A fork copies the table and the exec after it closes the copies, which at some thousand descriptors takes longer than all the rest.
+//
+// The runtime's epoll and event descriptors must be open by now, so that both tables have them under the same numbers. The main thread's table stays the one that others see as ours.
+func sysOwnTable() bool {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		runtime.UnlockOSThread()
+		return false
+	}
+	if unix.Unshare(unix.CLONE_FILES) != nil {
+		runtime.UnlockOSThread()
+		return false
+	}
+	return true
 }
 
 // forkExec is syscall.ForkExec whose child blocks no signal.
@@ -456,178 +459,6 @@ func sysExecHolding(path string, argv, env []string) (err error) {
 	held.Val[0] &^= 1<<(unix.SIGURG-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGBUS-1) // the runtime's own, and faults
 	masked(unix.SIG_BLOCK, &held, func() { err = syscall.Exec(path, argv, env) })
 	return err
-}
-
-// A fork copies the table of descriptors, and the exec after it closes the copies one by one: with two read ends for each of
-// thousands of services that takes longer than all the rest. So once there are many (crowded), spawns go through a thread whose
-// table is its own (unshare(2), CLONE_FILES) and nearly empty. The runtime starts no thread from one that is locked for good.
-const crowded = 300
-
-// forkThread is such a thread.
-type forkThread struct {
-	forkRoom
-	mu        sync.Mutex // of fork
-	main, own int        // ends of a pair of sockets: in the table of all other threads, and in its own
-}
-
-// forkForOne serves those who wait for one fork, the rooms those who have many.
-var (
-	forkForOne = sync.OnceValue(func() *forkThread { return newForkThread(true) })
-	oneRoom    = sync.OnceValue(func() []*forkRoom { return moreRooms(nil) })
-	twoRooms   = sync.OnceValue(func() []*forkRoom { return moreRooms(oneRoom()) })
-	forkRooms  atomic.Pointer[[]*forkRoom] // those that are there
-)
-
-// moreRooms adds a room where that works.
-func moreRooms(rooms []*forkRoom) []*forkRoom {
-	if t := newForkThread(false); t != nil {
-		rooms = append(slices.Clone(rooms), &t.forkRoom)
-		forkRooms.Store(&rooms)
-	}
-	return rooms
-}
-
-// manyStarts is how many starts that wait, or may follow upon each other, are worth rooms of their own.
-const manyStarts = 16
-
-// sysMakeRoomFor makes a room for n starts that are to come, where they are worth it.
-func sysMakeRoomFor(n int) {
-	if n >= manyStarts {
-		oneRoom()
-	}
-}
-
-// sysForkRooms is where to fork when this many starts wait, or there are descriptors as high as this one; none: here.
-func sysForkRooms(waiting, fd int) []*forkRoom {
-	if waiting >= manyStarts {
-		return twoRooms()
-	}
-	if rooms := forkRooms.Load(); rooms != nil {
-		return *rooms
-	}
-	if fd >= crowded {
-		return oneRoom()
-	}
-	return nil
-}
-
-// newForkThread starts the thread, with sockets to hand it descriptors or without. It is nil where the kernel or a sandbox refuses.
-func newForkThread(sockets bool) *forkThread {
-	nullFile() // all tables have it under one number
-	t := &forkThread{forkRoom: forkRoom{make(chan func(), 1)}, main: -1, own: -1}
-	if sockets {
-		var err error
-		if t.main, t.own, err = sysSocketPair(); err != nil {
-			return nil
-		}
-	}
-	ready := make(chan error, 1)
-	background("fork", func() { t.run(ready) })
-	if <-ready != nil {
-		unix.Close(t.main)
-		unix.Close(t.own)
-		return nil
-	}
-	return t
-}
-
-// run makes the thread, says whether that worked, and serves for ever. The main thread is never taken: its table is what others see as ours.
-func (t *forkThread) run(ready chan error) {
-	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() {
-		elsewhere := make(chan error, 1)
-		background("fork", func() { t.run(elsewhere) })
-		ready <- <-elsewhere
-		runtime.UnlockOSThread()
-		return
-	}
-	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
-		ready <- err
-		runtime.UnlockOSThread()
-		return
-	}
-	t.forget()
-	// What a fork waits for most is a processor after the exec. Its children do not inherit this (sched(7), SCHED_RESET_ON_FORK).
-	first := unix.SchedAttr{Size: unix.SizeofSchedAttr, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Runtime: 100000, Nice: -10}
-	if unix.SchedSetAttr(0, &first, 0) != nil {
-		first.Nice = 0
-		_ = unix.SchedSetAttr(0, &first, 0)
-	}
-	ready <- nil
-	for f := range t.todo {
-		f()
-	}
-}
-
-// sysUrgent does something on a thread that the kernel prefers to all ordinary ones (sched(7), SCHED_RR), where it allows that.
-func sysUrgent(do func()) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var before unix.SchedAttr
-	if old, err := unix.SchedGetAttr(0, 0); err == nil {
-		before = *old
-		urgent := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
-		if unix.SchedSetAttr(0, &urgent, 0) == nil {
-			defer func() { _ = unix.SchedSetAttr(0, &before, 0) }()
-		}
-	}
-	do()
-}
-
-// forget closes pipes and sockets in the table of this thread. What else there is stays: the runtime knows its epoll and event descriptors by number.
-func (t *forkThread) forget() {
-	const hole = 64 // so many free numbers mean that no more follow
-	for fd, free := 3, 0; free < hole || fd <= max(t.main, t.own); fd++ {
-		var st unix.Stat_t
-		if fd == t.own || fd == nullFile() {
-			continue
-		}
-		free++
-		if unix.Fstat(fd, &st) != nil {
-			continue
-		}
-		free = 0
-		if kind := st.Mode & unix.S_IFMT; kind == unix.S_IFIFO || kind == unix.S_IFSOCK {
-			unix.Close(fd)
-		}
-	}
-}
-
-// fork has the thread do one job; not done: it could not, and nothing has happened.
-func (t *forkThread) fork(sp spec, sibling bool) (pid, pidfd int, err error, done bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var fds []int
-	for _, fd := range sp.files() {
-		fds = append(fds, int(fd))
-	}
-	if sysSendPacket(t.main, []byte{0}, fds) != nil {
-		return 0, -1, nil, false
-	}
-	ended := make(chan struct{})
-	t.todo <- func() {
-		var buf [1]byte
-		_, fds, _ := sysRecvPacket(t.own, buf[:])
-		if pidfd = -1; len(fds) == 3 {
-			sp.Stdin, sp.Stdout, sp.Stderr = fds[0], fds[1], fds[2]
-			done = true
-			pid, pidfd, err = forkHere(&sp, sibling)
-		}
-		closeAll(fds)
-		if pidfd >= 0 {
-			_ = sysSendPacket(t.own, []byte{0}, []int{pidfd})
-			unix.Close(pidfd)
-		}
-		close(ended)
-	}
-	<-ended
-	if pidfd >= 0 { // its number in the other table: here comes ours
-		pidfd = -1
-		if _, fds, err := sysRecvPacket(t.main, make([]byte, 1)); err == nil && len(fds) == 1 {
-			pidfd = fds[0]
-		}
-	}
-	return pid, pidfd, err, done
 }
 
 // sysWaitFor is sysWait for one pid: 0 it runs, negative it is no child.
@@ -815,15 +646,6 @@ func readSmall(name string, buf []byte) ([]byte, error) {
 			n += got
 		}
 	}
-}
-
-// sysFileID identifies a file and its present content; not ok: it cannot be looked at.
-func sysFileID(name string) (id fileID, ok bool) {
-	var st unix.Stat_t
-	if unix.Stat(name, &st) != nil {
-		return fileID{}, false
-	}
-	return fileID{uint64(st.Dev), st.Ino, st.Size, st.Mode, st.Mtim.Nano(), st.Ctim.Nano()}, true
 }
 
 // sysReadHead reads the beginning of a file without the poller and allocations of package os. What cannot be read is empty.
@@ -1362,11 +1184,6 @@ func sysPwrite(fd int, data []byte, at int64) error {
 	return nil
 }
 
-// sysPunch gives the space of a part of a file back; where that is not possible it stays.
-func sysPunch(fd int, at, size int64) {
-	_ = unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, size)
-}
-
 // sysBootID names this boot of the kernel; "" where that cannot be learned.
 func sysBootID() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -1378,26 +1195,28 @@ func sysOpenDir(path string) (int, error) {
 	return unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
-// sysNewFifo makes a FIFO with a name in a directory, where there is none, and opens its read end.
-func sysNewFifo(dir int, name string) (r int, err error) {
-	if err := unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0); err != nil && err != unix.EEXIST {
-		return -1, os.NewSyscallError("mkfifo", err)
+// sysNewFifo makes a FIFO with a name in a directory, and opens both ends: a non-blocking one to read, and a blocking one for a child, which uid and gid
+// (-1: leave) own. That one is open for reading too, so that its owner never gets SIGPIPE while no server reads (fifo(7)).
+func sysNewFifo(dir int, name string, uid, gid int) (r, w int, err error) {
+	err = unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0)
+	if err == unix.EEXIST { // of a server whose state was lost
+		_ = unix.Unlinkat(dir, name, 0)
+		err = unix.Mknodat(dir, name, unix.S_IFIFO|0o600, 0)
 	}
-	r, err = sysOpenFifo(dir, name)
-	return r, os.NewSyscallError("open of a log pipe", err)
-}
-
-// sysFifoWriteEnd opens the other end. It is open for reading too, so that its owner never gets SIGPIPE
-// while no server reads (fifo(7)); uid and gid (-1: leave) own it.
-func sysFifoWriteEnd(dir int, name string, uid, gid int) (w int, err error) {
-	if w, err = unix.Openat(dir, name, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err != nil {
-		return -1, os.NewSyscallError("open of a log pipe", err)
+	if err != nil {
+		return -1, -1, os.NewSyscallError("mkfifo", err)
 	}
-	if err = logGive(w, uid, gid); err != nil {
+	if r, err = sysOpenFifo(dir, name); err != nil {
+		return -1, -1, os.NewSyscallError("open of a log pipe", err)
+	}
+	if w, err = unix.Openat(dir, name, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err == nil {
+		if err = logGive(w, uid, gid); err == nil {
+			return r, w, nil
+		}
 		unix.Close(w)
-		return -1, err
 	}
-	return w, nil
+	unix.Close(r)
+	return -1, -1, os.NewSyscallError("open of a log pipe", err)
 }
 
 func sysRemoveAt(dir int, name string) { _ = unix.Unlinkat(dir, name, 0) }

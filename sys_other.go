@@ -122,7 +122,7 @@ func (lp *logPoller) ignore(fd int) {
 }
 
 // run gives the goroutines their function and returns when the poller is closed.
-func (lp *logPoller) run(ready func(fd int, sc *scratch) bool, _ func()) {
+func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
 	lp.ready = ready
 	close(lp.started)
 	<-lp.ended
@@ -159,17 +159,9 @@ func sysChildDefaults() {}
 // sysReaper has SIGCHLD reported to events. Orphans go to launchd: there is no subreaper here.
 func sysReaper(events chan os.Signal) { signal.Notify(events, unix.SIGCHLD) }
 
-func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
-
 func sysMakeRoom(int) {}
 
-func sysMakeRoomFor(int) {}
-
-func sysUrgent(do func()) { do() }
-
 func sysShield() {}
-
-func sysForkRooms(int, int) []*forkRoom { return nil }
 
 // sysFork executes sp in a new session; sibling is for Linux.
 func sysFork(sp *spec, _ bool) (pid, pidfd int, err error) {
@@ -443,8 +435,6 @@ func sysMono() int64 { return int64(time.Since(monoStart)) }
 
 func sysPwrite(int, []byte, int64) error { return errNotSupported }
 
-func sysPunch(int, int64, int64) {}
-
 func sysBootID() string { return "" }
 
 func sysMemoryName(int) string { return "" }
@@ -453,11 +443,9 @@ func sysOwnDir(string) bool { return false }
 
 func sysOpenDir(string) (int, error) { return -1, errNotSupported }
 
-func sysNewFifo(int, string) (int, error) { return -1, errNotSupported }
+func sysNewFifo(int, string, int, int) (int, int, error) { return -1, -1, errNotSupported }
 
 func sysRemoveAt(int, string) {}
-
-func sysFifoWriteEnd(int, string, int, int) (int, error) { return -1, errNotSupported }
 
 func sysOpenFifo(int, string) (int, error) { return -1, errNotSupported }
 
@@ -508,3 +496,5 @@ func sysWatchdogTimeout(*os.File, int) (int, error) { return 0, errNotSupported 
 func sysKeepMask() {}
 
 func sysUnread(int) bool { return false }
+
+func sysOwnTable() bool { return false }

@@ -265,3 +265,28 @@ func sysForeground(path string, argv []string) (failure string, err error) {
 	}
 	return failure, err
 }
+
+// sysDup copies a descriptor; the copy is closed by an exec.
+func sysDup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
+
+// sysFileSize is the size of an open file.
+func sysFileSize(fd int) (int, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return int(st.Size), os.NewSyscallError("fstat", err)
+}
+
+// sysMap maps the first size bytes of a file, shared and writable.
+func sysMap(fd, size int) ([]byte, error) {
+	data, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return data, os.NewSyscallError("mmap", err)
+}
+
+func sysUnmap(data []byte) {
+	if data != nil {
+		_ = unix.Munmap(data)
+	}
+}
+
+// sysTruncate empties a file.
+func sysTruncate(fd int) error { return os.NewSyscallError("ftruncate", unix.Ftruncate(fd, 0)) }

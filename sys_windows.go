@@ -54,7 +54,7 @@ func (*logPoller) watch(int) error { return errNotSupported }
 
 func (*logPoller) ignore(int) {}
 
-func (*logPoller) run(func(fd int, sc *scratch) bool, func()) {}
+func (*logPoller) run(func(fd int, sc *scratch) bool) {}
 
 func (*logPoller) close() {}
 
@@ -80,17 +80,9 @@ func sysReaper(chan os.Signal) {}
 
 func sysReaperEnd(chan os.Signal) {}
 
-func sysFileID(string) (id fileID, ok bool) { return fileID{}, false }
-
 func sysMakeRoom(int) {}
 
-func sysMakeRoomFor(int) {}
-
-func sysUrgent(do func()) { do() }
-
 func sysShield() {}
-
-func sysForkRooms(int, int) []*forkRoom { return nil }
 
 func sysFork(*spec, bool) (pid, pidfd int, err error) { return 0, -1, errNotSupported }
 
@@ -239,8 +231,6 @@ func sysMono() int64 { return int64(time.Since(monoStart)) }
 
 func sysPwrite(int, []byte, int64) error { return errNotSupported }
 
-func sysPunch(int, int64, int64) {}
-
 func sysBootID() string { return "" }
 
 func sysMemoryName(int) string { return "" }
@@ -249,11 +239,9 @@ func sysOwnDir(string) bool { return false }
 
 func sysOpenDir(string) (int, error) { return -1, errNotSupported }
 
-func sysNewFifo(int, string) (int, error) { return -1, errNotSupported }
+func sysNewFifo(int, string, int, int) (int, int, error) { return -1, -1, errNotSupported }
 
 func sysRemoveAt(int, string) {}
-
-func sysFifoWriteEnd(int, string, int, int) (int, error) { return -1, errNotSupported }
 
 func sysOpenFifo(int, string) (int, error) { return -1, errNotSupported }
 
@@ -324,3 +312,15 @@ func sysLeaders(int) []byte { return nil }
 func sysHungUp(int) bool { return false }
 
 func sysOutOfMemory() int { return 0 }
+
+func sysOwnTable() bool { return false }
+
+func sysDup(int) (int, error) { return -1, errNotSupported }
+
+func sysFileSize(int) (int, error) { return 0, errNotSupported }
+
+func sysMap(int, int) ([]byte, error) { return nil, errNotSupported }
+
+func sysUnmap([]byte) {}
+
+func sysTruncate(int) error { return errNotSupported }

@@ -1,0 +1,451 @@
+// supervisor_adopt.go goes on with the services of an earlier server: from what is saved, what the keeper handed over and what runs, before the owner takes its first event.
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// adoption is what is known while the services of an earlier server are adopted.
+type adoption struct {
+	st    *savedState
+	known map[int]bool       // pids of units
+	gone  map[int]bool       // those that were not there when we looked
+	dead  map[int]exitRecord // by pid, whose ever
+	saved map[uint64]bool    // the records of ends that the state has already
+	cmd   packet             // what the keeper says of CMD
+}
+
+// adoptAll goes on with the services of an earlier server. Afterwards every unit of the state has its process, or an event is on its way that says what became of it.
+func (s *supervisor) adoptAll(st *savedState, h handed) {
+	c := clockNow()
+	s.logs.seqAtLeast(st.server.Seq + seqGap)
+	if st.server.Started != 0 {
+		s.begun = c.load(st.server.Started)
+	}
+	live := s.g.restore(st, c)
+	s.saver.keep(st, s.g)
+	for _, e := range s.g.out {
+		if e.kind == effectConfigure {
+			s.logs.configure(e.name, e.cfg.Logging, s.mode == "container")
+		}
+	}
+	s.adoptLogs(h.store, live)
+	s.adoptLive(st, live, h)
+	if g := s.g; g.closing != nil && h.closing == nil && s.keeper != nil {
+		s.perform(&effect{kind: effectClosing, text: g.closing.kind, sig: g.closing.code})
+	}
+	if len(live) > 0 {
+		logf(logInfo, "adopted %d running services", len(live))
+	}
+}
+
+// adoptLive goes on with the units that have, or may have, a process. The order matters: first it is seen which processes there are,
+// then the keeper is asked for every end until now, so that what was not seen has ended with a known status or has never been.
+func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
+	a := &adoption{st: st, known: map[int]bool{}, gone: map[int]bool{}, dead: map[int]exitRecord{}, saved: map[uint64]bool{}, cmd: h.cmd}
+	for _, u := range st.units {
+		a.saved[u.Exit] = true
+	}
+	var doubtful *unit
+	for _, u := range live {
+		switch {
+		case u.spawned:
+			a.known[u.pid] = true
+			a.gone[u.pid] = sysKill(u.pid, 0) == syscall.ESRCH
+		case u.name == st.start.Name && u.gen == st.start.Gen && !s.isMain(u.name):
+			doubtful = u
+		}
+	}
+	var found kin
+	exits := h.exits
+	if doubtful != nil {
+		found = s.findStarted(doubtful, st.start.At, a.known, h.store[logKey(doubtful.name, doubtful.gen)], &exits)
+		a.known[found.pid] = true
+	}
+	if s.keeper != nil {
+		s.askKeeper(opSync, &exits) // all that have happened until now and were not handed over yet
+	}
+	for _, e := range exits {
+		a.dead[e.pid] = e
+		s.acks.last = e.seq
+	}
+	for _, u := range live {
+		pid, ticks := u.pid, st.units[u.name].Ticks
+		switch {
+		case u == doubtful && found.pid != 0:
+			pid, ticks = found.pid, found.start
+		case s.isMain(u.name) && !u.spawned && a.cmd.a > 0:
+			pid = int(a.cmd.a)
+		}
+		if pid != 0 {
+			s.adoptProcess(a, u, pid, ticks)
+		} else {
+			s.adoptStart(a, u, u == doubtful)
+		}
+	}
+	for _, e := range exits {
+		if !a.known[e.pid] {
+			s.acks.ready = append(s.acks.ready, e.seq)
+		}
+	}
+}
+
+// askKeeper waits for the answer to a question. Exits that come before it go to exits; whatever else comes is kept for follow.
+func (s *supervisor) askKeeper(op byte, exits *[]exitRecord) packet {
+	s.keeper.send(packet{op: op})
+	for {
+		p, err := s.keeper.recv()
+		switch {
+		case err != nil, p.op == op:
+			return p // without a keeper follow finds the same error
+		case p.op == opExits:
+			*exits = append(*exits, parseExits(p.text)...)
+		default:
+			s.early = append(s.early, p)
+		}
+	}
+}
+
+func (s *supervisor) isMain(name string) bool { return s.withCmd && name == mainName }
+
+// adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
+func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
+	byGen := map[uint64]*unit{}
+	for _, u := range live {
+		byGen[u.gen] = u
+	}
+	for _, key := range slices.Sorted(maps.Keys(store)) {
+		words := strings.Fields(key)
+		if len(words) != 3 || words[0] != "log" {
+			continue
+		}
+		name := words[1]
+		gen, _ := strconv.ParseUint(words[2], 10, 64)
+		fds := store[key]
+		if len(fds) != 2 {
+			closeAll(fds)
+			continue
+		}
+		pipes, err := s.logs.adopt(name, gen, []logEnd{{"stdout", fds[0], s.partial[name+" stdout"]}, {"stderr", fds[1], s.partial[name+" stderr"]}})
+		if err != nil {
+			logf(logError, "cannot go on with the output of %s: %v", name, err)
+		}
+		if u := byGen[gen]; u != nil && u.name == name {
+			s.lives[gen] = newLife(name, gen, u.cfg, pipes)
+			continue
+		}
+		background("drain", func() {
+			pipes.drain()
+			s.logs.removeFifos(name, gen)
+			s.release(name, gen)
+		})
+	}
+}
+
+// adoptedLife is the life of a unit, with the pipes that were handed over, if any.
+func (s *supervisor) adoptedLife(u *unit) *life {
+	l := s.lives[u.gen]
+	if l == nil {
+		l = newLife(u.name, u.gen, u.cfg, &logPipes{Out: -1, Err: -1, gen: u.gen})
+		s.lives[u.gen] = l
+	}
+	return l
+}
+
+// adoptProcess goes on with the process of a unit, alive or ended.
+func (s *supervisor) adoptProcess(a *adoption, u *unit, pid int, ticks uint64) {
+	l := s.adoptedLife(u)
+	a.known[pid] = true
+	gone := func(e exit) { s.ended(l, e) }
+	if !u.spawned {
+		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: pid})
+	}
+	if s.keeper == nil {
+		var err error
+		if l.proc, err = s.procs.adopt(pid, u.name, ticks, u.invocation, gone); err != nil {
+			logf(logError, "%s: %v", u.name, err)
+			s.submit(event{kind: eventExited, name: u.name, gen: u.gen})
+			return
+		}
+	} else {
+		var status *uint32
+		if e, ok := a.dead[pid]; ok {
+			code := e.status &^ leaderBit
+			status = &code
+			s.acks.byPID[pid] = e.seq
+		}
+		l.proc = s.procs.adoptReported(pid, u.name, u.invocation, status, gone)
+		if status == nil && a.gone[pid] {
+			logf(logError, "%s: process %d has gone, and nobody knows how it ended", u.name, pid)
+			s.procs.lost(l.proc)
+		}
+	}
+	if u.spawned && u.state == stopping {
+		kind := effectStop
+		if u.forced {
+			kind = effectKill
+		}
+		s.hands.put(signalJob{effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}, l})
+	}
+}
+
+// adoptStart decides what became of a start under way of which there is no process. Only the one that was just being forked is in doubt: it may have run and ended.
+// Any other never happened; it is called back where the unit is to stop, and else done now.
+func (s *supervisor) adoptStart(a *adoption, u *unit, doubtful bool) {
+	if l := s.lives[u.gen]; l != nil {
+		delete(s.lives, u.gen)
+		background("drain", func() {
+			l.pipes.drain()
+			s.logs.removeFifos(u.name, u.gen)
+		})
+	}
+	var e exitRecord
+	n := 0
+	if doubtful {
+		e, n = a.exitOfStart()
+	}
+	switch {
+	case n > 0:
+		var how exit // of several nobody knows which it was
+		if n == 1 {
+			how = decodeStatus(e.status &^ leaderBit)
+		}
+		a.known[e.pid] = true
+		s.acks.byPID[e.pid] = e.seq
+		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: e.pid})
+		s.submit(event{kind: eventExited, name: u.name, gen: u.gen, pid: e.pid, exit: how})
+	case u.state == stopping:
+		s.release(u.name, u.gen)
+		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
+	default:
+		s.release(u.name, u.gen) // the start to come makes pipes of its own
+		s.perform(&effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation})
+	}
+}
+
+// exitOfStart is the first exit that can be that of the start in doubt, and how many such there are: later than the start, of a process that
+// nobody knows and that led a session, as services do and as orphans and helpers do not.
+func (a *adoption) exitOfStart() (one exitRecord, n int) {
+	for pid, e := range a.dead {
+		if !a.known[pid] && e.seq > a.st.start.Exit && !a.saved[e.seq] && e.status&leaderBit != 0 && decodeStatus(e.status&^leaderBit).Code != execFailed {
+			if n++; n == 1 || e.seq < one.seq {
+				one = e
+			}
+		}
+	}
+	return one, n
+}
+
+// execFailed is the exit code of a fork whose execve failed, before anybody could be told (the Go runtime's).
+const execFailed = 253
+
+// startSlack is how much earlier than it was saved a start may seem to be: the kernel counts start times in hundredths of a second.
+const startSlack = 30 * time.Millisecond
+
+// findStarted looks for the process of the start that was being forked; a pid of 0: there is none. Under the keeper a process whose environment does not say whose it
+// is may be a fork that has not executed yet: a single one that leads a session must be it; of several none may live on.
+func (s *supervisor) findStarted(u *unit, since int64, known map[int]bool, pipes []int, exits *[]exitRecord) kin {
+	if !haveProc() {
+		if s.keeper == nil {
+			return kin{}
+		}
+		return s.findBlindly(pipes, known, exits)
+	}
+	var nameless []kin
+	for range 20 {
+		nameless = nil
+		for _, p := range sysAllPids() {
+			st, err := readStat(p)
+			if known[p] || p == os.Getpid() || err != nil || s.keeper != nil && st.PPID != s.procs.root || sysMono()-int64(st.Age()) < since-int64(startSlack) {
+				continue
+			}
+			env, _ := foreignMemory(p, sysEnviron)
+			switch id := envValue(env, "ZINIT_INVOCATION_ID"); {
+			case id == u.invocation:
+				return kin{p, st.Start}
+			case id == "" && s.keeper != nil && envValue(env, "ZINIT_SERVICE") == "":
+				nameless = append(nameless, kin{p, st.Start})
+			}
+		}
+		if len(nameless) == 0 {
+			return kin{}
+		}
+		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
+	}
+	nameless = slices.DeleteFunc(nameless, func(k kin) bool { return !sysLeads(k.pid) })
+	if len(nameless) == 1 {
+		return nameless[0]
+	}
+	for _, k := range nameless {
+		logf(logWarn, "killing process %d: it may be a half-started %s", k.pid, u.name)
+		_ = sysKill(-k.pid, sigKill)
+		_ = sysKillOne(k, sigKill)
+	}
+	return kin{}
+}
+
+// findBlindly is findStarted without /proc: when somebody still writes into the pipes of the start, it is the youngest child of the keeper that leads
+// a session and that nobody knows. (A child that has been forked once the pids have begun anew from 2 is not the youngest; then an older one is taken for it.)
+// A child that on a busy machine does not lead one yet has the pipes already, and is waited for.
+func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitRecord) kin {
+	const pause, patience = 5 * time.Millisecond, time.Second
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		if !slices.ContainsFunc(pipes, func(fd int) bool { return !sysHungUp(fd) }) {
+			return kin{}
+		}
+		youngest := 0
+		for b := []byte(s.askKeeper(opFind, exits).text); len(b) >= 8; b = b[8:] {
+			if pid := int(binary.LittleEndian.Uint64(b)); !known[pid] && pid != os.Getpid() {
+				youngest = pid
+			}
+		}
+		if youngest != 0 || time.Now().After(end) {
+			return kin{pid: youngest}
+		}
+	}
+}
+
+// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start. After a
+// standalone server they are children of somebody else; ours are those that write to our pipes.
+func (s *supervisor) discard() {
+	var left []int
+	for _, p := range sysAllPids() {
+		if st, err := readStat(p); err != nil || p == os.Getpid() || s.keeper != nil && st.PPID != os.Getppid() {
+			continue
+		}
+		if s.keeper == nil && !writesBelow(p, s.logs.fifos) {
+			continue
+		}
+		env, _ := foreignMemory(p, sysEnviron)
+		if envValue(env, "ZINIT_INVOCATION_ID") != "" {
+			logf(logWarn, "stopping process %d: it belongs to a service of a server whose state cannot be read", p)
+			left = append(left, p)
+		}
+	}
+	removeForeign(left, 2*time.Second)
+}
+
+// keepState opens the journal of a standalone server beside its socket, and returns what an earlier one left there, if that still counts.
+func (s *supervisor) keepState() *savedState {
+	if strings.HasPrefix(s.opts.socket, "@") {
+		return nil
+	}
+	fifos := ""
+	fd, err := sysOpenState(s.statePath())
+	if err == nil {
+		if fifos, err = s.makeFifoDir(fd); err == nil {
+			err = s.logs.keepFifos(fifos)
+		}
+	}
+	if err != nil {
+		if err != errNotSupported {
+			logf(logWarn, "the state cannot be kept beside the socket (%v): if this server dies, its services are not adopted", err)
+		}
+		return nil
+	}
+	return s.openState(fd, false)
+}
+
+// openState has the state kept in a file from now on, and returns what an earlier server saved there; nil when there is nothing, it is of another boot, or it is to be
+// ended unread.
+func (s *supervisor) openState(fd int, unread bool) *savedState {
+	j, err := openJournal(fd)
+	var st *savedState
+	if err == nil && !unread {
+		st, err = readState(j)
+	}
+	switch {
+	case err != nil:
+		logf(logError, "%v: what it describes is stopped, and everything is started anew", err)
+		s.discard()
+	case unread:
+		s.discard()
+	}
+	if st != nil && st.server.Boot == s.bootID {
+		s.saver.journal = j
+		return st
+	}
+	if j == nil {
+		if err := sysTruncate(fd); err == nil {
+			j, err = openJournal(fd)
+		}
+		if j == nil {
+			logf(logWarn, "the state cannot be kept (%v): if this server dies, its services are not adopted", err)
+			return nil
+		}
+	}
+	j.clear()
+	s.saver.journal = j
+	return nil
+}
+
+// forgetState removes what only the next server after a crash would need.
+func (s *supervisor) forgetState() {
+	if s.syslog != 0 {
+		_ = os.Remove(syslogPath)
+	}
+	if s.keeper == nil && s.saver.journal != nil {
+		_ = os.Remove(s.statePath())
+		_ = os.RemoveAll(s.logs.fifos)
+	}
+}
+
+// fifoStore lists the pipes that an earlier standalone server left, as the keeper would hand them.
+func (s *supervisor) fifoStore(st *savedState) map[string][]int {
+	store := map[string][]int{}
+	for n, u := range st.units {
+		started := u.PID != 0 || n == st.start.Name && u.Gen == st.start.Gen
+		if st, ok := stateNamed(u.State); !ok || !st.live() || !started {
+			continue
+		}
+		out, err1 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, "stdout"))
+		err, err2 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, "stderr"))
+		if err1 != nil || err2 != nil {
+			if u.PID != 0 {
+				logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
+			}
+			continue
+		}
+		store[logKey(n, u.Gen)] = []int{out, err}
+	}
+	return store
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version. With --check-keeper
+// it proves the same of what the keeper holds, on descriptor 4.
+func checkState(keeper bool) int {
+	j, err := openJournal(3)
+	if err == nil {
+		_, err = readState(j)
+	}
+	if err == nil && keeper {
+		err = checkRecord(4)
+	}
+	if err != nil {
+		fmt.Println("state bad", err)
+		return exitRefused
+	}
+	if keeper {
+		fmt.Println(keeperProven)
+	}
+	fmt.Println(stateProven + version)
+	return exitDone
+}
