@@ -48,6 +48,8 @@ type frame struct {
 	Params json.RawMessage `json:"params"`
 	Result json.RawMessage `json:"result"`
 	Error  *rpcError       `json:"error"`
+	// LeftOut is how many entries the result lacks, because it would have been larger than an answer may be.
+	LeftOut int `json:"left_out"`
 }
 
 // lostError says that there is no talking to the server any more.
@@ -275,6 +277,9 @@ func (c *cli) callOnce(method string, p params, into any) (json.RawMessage, erro
 		}
 		if string(f.ID) != id {
 			continue
+		}
+		if f.LeftOut > 0 && c.cmd != nil {
+			hint("the answer to %s lacks %d more: one answer has at most 4 MiB", method, f.LeftOut)
 		}
 		if into == nil {
 			return f.Result, nil

@@ -738,3 +738,11 @@ func TestUnknownServersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestCutAnswerIsSaid: a person learns that a list is not whole.
+func TestCutAnswerIsSaid(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.list_full": `[],"left_out":12`})
+	if r := s.via(t, "list").exits(t, exitDone); !strings.Contains(r.err, "the answer to service.list_full lacks 12 more") {
+		t.Errorf("%q", r.err)
+	}
+}

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -200,6 +201,9 @@ type rpcServer struct {
 	subs     atomic.Int32
 	ending   atomic.Bool // subscriptions send what they have, and end
 	configs  sync.Mutex  // one change of the configuration at a time
+
+	once        sync.Once
+	description json.RawMessage // what rpc.discover answers
 
 	mu      sync.Mutex
 	conns   map[*rpcConn]struct{}
@@ -1299,7 +1303,9 @@ func (q *rpcCall) look(f func(g *graph, u *unit, now time.Time)) error {
 // --- system ---
 
 func doDiscover(q *rpcCall) (any, error) {
-	return q.server().openRPC(q.core().info().Socket), nil
+	r := q.server()
+	r.once.Do(func() { r.description = appendJSON(nil, r.openRPC(q.core().info().Socket)) })
+	return r.description, nil
 }
 
 func doPing(q *rpcCall) (any, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -147,4 +148,51 @@ func TestRow54_AcceptWithoutDescriptors(t *testing.T) {
 		t.Fatalf("the connection is lost: %v", err)
 	}
 	server.Close()
+}
+
+// TestAbstractNameRefusesAnotherUser asks as another user, over a real socket.
+func TestAbstractNameRefusesAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		skip(t, "needs root")
+	}
+	d := newTestDoor(t)
+	opts := d.s.opts
+	opts.socket = fmt.Sprintf("@zinit-test-%d", os.Getpid())
+	l, err := listenRPC(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serveRPC(d.s, l)
+	defer r.close()
+	ask := func() (string, error) {
+		conn, err := net.Dial("unix", opts.socket)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		io.WriteString(conn, `{"jsonrpc":"2.0","id":1,"method":"service.list"}`+"\n")
+		conn.(*net.UnixConn).CloseWrite()
+		answer, _ := io.ReadAll(conn)
+		return string(answer), nil
+	}
+	if got, err := ask(); err != nil || !strings.Contains(got, `"result":[]`) {
+		t.Errorf("root got %s, %v", got, err)
+	}
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its user
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, nobody, nobody, nobody); errno != 0 {
+			done <- result{err: errno}
+			return
+		}
+		text, err := ask()
+		done <- result{text, err}
+	}()
+	if got := <-done; got.err != nil || !strings.Contains(got.text, "-32013") || strings.Contains(got.text, "result") {
+		t.Errorf("another user got %s, %v", got.text, got.err)
+	}
 }
