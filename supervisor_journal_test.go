@@ -205,7 +205,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 		func(u *savedUnit) { u.State = "frozen" },
 		func(u *savedUnit) { u.Leave = "bored" },
 		func(u *savedUnit) { u.Config = 17 },
-		func(u *savedUnit) { u.Next = 1 << 40 },
+		func(u *savedUnit) { u.Next = 1 << 30 },
 	} {
 		p := s.saver.places["web"]
 		u := *w.g.units["web"].saved(clockNow(), 0)
