@@ -280,20 +280,21 @@ type graph struct {
 	gen    uint64
 	now    time.Time
 	out    []effect
-	dirty  []*unit // a heap in name order
-	timer  []*unit // a heap by due
-	looked int     // units and neighbours looked at so far: what steps cost, for tests
+	dirty  dirtyHeap
+	timer  timerHeap
+	looked int // units and neighbours looked at so far: what steps cost, for tests
 
-	dirs    map[string]bool   // directories of service files that were there once
-	booted  bool              // what is added from now on is no part of the boot
-	refused map[string]string // why the last reload did not take a file, by its stem
-	changed []*unit           // for the saver
-	mint    func() string     // makes the name of one start; nil: none are made
-	main    string            // the unit that a shutdown stops before all others (CMD); "": none
-	onWays  int               // units that are on their way
-	reserve time.Duration     // how long before the end of a shutdown's time all is killed
-	closing *closing
-	limit   time.Duration // shutdown timeout
+	dirs      map[string]bool   // directories of service files that were there once
+	restoring bool              // units are put back as an earlier server had them
+	booted    bool              // what is added from now on is no part of the boot
+	refused   map[string]string // why the last reload did not take a file, by its stem
+	changed   []*unit           // for the saver
+	mint      func() string     // makes the name of one start; nil: none are made
+	main      string            // the unit that a shutdown stops before all others (CMD); "": none
+	onWays    int               // units that are on their way
+	reserve   time.Duration     // how long before the end of a shutdown's time all is killed
+	closing   *closing
+	limit     time.Duration // shutdown timeout
 }
 
 // closing is a shutdown in progress.
@@ -421,97 +422,111 @@ func (g *graph) refuse(to *ticket, r *refusal) {
 	}
 }
 
-// on is the machine: requests by what was asked, results by the state they meet.
+// on is the machine: by state, then by event. A request means much the same in every state; wish and unwish say what. A result of an earlier life, or of
+// something that is not under way, is dropped.
 func (g *graph) on(u *unit, ev event) {
-	if u.name == g.main && g.main != "" && g.onMain(u, ev) {
+	if g.request(u, ev) || !u.expects(ev) {
 		return
+	}
+	switch u.state {
+	case blocked:
+		g.onGuard(u, ev)
+	case starting:
+		g.onStarting(u, ev)
+	case running:
+		g.onRunning(u, ev)
+	case stopping:
+		g.onStopping(u, ev)
+	}
+}
+
+// request takes what somebody asks of a unit, and says whether the event was that.
+func (g *graph) request(u *unit, ev event) bool {
+	if u.name == g.main && g.main != "" && g.onMain(u, ev) {
+		return true
 	}
 	switch ev.kind {
 	case eventStart, eventRestart:
 		g.onStart(u, ev)
-		return
 	case eventStop, eventDelete:
 		g.onStop(u, ev)
-		return
 	case eventWait:
 		g.park(u, ev)
-		return
 	case eventCancel:
 		u.drop(ev.to)
-		return
 	case eventKill:
 		if u.pid == 0 {
 			g.refuse(ev.to, refuse("service_is_down", "cannot signal %s: it has no process (it is %s)", u.name, u.state))
-			return
+			return true
 		}
 		g.emit(effect{kind: effectSignal, name: u.name, gen: u.gen, sig: ev.sig, ticket: ev.to})
-		return
-	case eventGuard:
-		g.onGuard(u, ev)
-		return
+	default:
+		return false
 	}
-	if !u.expects(ev) {
-		return
-	}
-	switch u.state {
-	case starting:
-		switch ev.kind {
-		case eventSpawned:
-			g.onSpawned(u, ev)
-			if !u.cfg.Service.Oneshot && u.cfg.Health == nil {
-				g.enter(u, running)
-			}
-		case eventSpawnFailed:
-			u.reason = &failureReason{Type: "spawn_error", Message: ev.text, NotFound: ev.missing}
-			g.end(u, failed)
-		case eventExited:
-			u.noteExit(ev.exit)
-			if u.cfg.Service.Oneshot && u.success(ev.exit) {
-				g.end(u, exited)
-				return
-			}
-			u.reason = exitReason(ev.exit)
-			g.end(u, failed)
-		case eventHealth:
-			u.noteCheck(ev)
-			if ev.ok {
-				g.enter(u, running)
-				return
-			}
-			u.probeDue = g.now.Add(u.cfg.Health.StartInterval)
-		case eventReady:
+	return true
+}
+
+func (g *graph) onStarting(u *unit, ev event) {
+	switch ev.kind {
+	case eventSpawned:
+		g.onSpawned(u, ev)
+		if !u.cfg.Service.Oneshot && u.cfg.Health == nil {
 			g.enter(u, running)
 		}
-	case running:
-		switch ev.kind {
-		case eventExited:
-			u.noteExit(ev.exit)
-			if u.success(ev.exit) {
-				g.end(u, exited)
-				return
-			}
-			u.reason = exitReason(ev.exit)
-			g.end(u, failed)
-		case eventHealth:
-			u.noteCheck(ev)
-			if u.health.failures >= u.cfg.Health.Retries {
-				u.cause = &failureReason{Type: "health_check_failed", Attempts: u.health.failures, LastError: u.health.lastError}
-				g.enter(u, stopping)
-				return
-			}
-			u.probeDue = g.now.Add(u.cfg.Health.Interval)
+	case eventSpawnFailed:
+		u.reason = &failureReason{Type: "spawn_error", Message: ev.text, NotFound: ev.missing}
+		g.end(u, failed)
+	case eventExited:
+		u.noteExit(ev.exit)
+		if u.cfg.Service.Oneshot && u.success(ev.exit) {
+			g.end(u, exited)
+			return
 		}
-	case stopping:
-		switch ev.kind {
-		case eventSpawned:
-			g.onSpawned(u, ev)
-			g.bringDown(u)
-		case eventSpawnFailed:
-			g.onGone(u)
-		case eventExited:
-			u.noteExit(ev.exit)
-			g.onGone(u)
+		u.reason = exitReason(ev.exit)
+		g.end(u, failed)
+	case eventHealth:
+		u.noteCheck(ev)
+		if ev.ok {
+			g.enter(u, running)
+			return
 		}
+		u.probeDue = g.now.Add(u.cfg.Health.StartInterval)
+	case eventReady:
+		g.enter(u, running)
+	}
+}
+
+func (g *graph) onRunning(u *unit, ev event) {
+	switch ev.kind {
+	case eventExited:
+		u.noteExit(ev.exit)
+		if u.success(ev.exit) {
+			g.end(u, exited)
+			return
+		}
+		u.reason = exitReason(ev.exit)
+		g.end(u, failed)
+	case eventHealth:
+		u.noteCheck(ev)
+		if u.health.failures >= u.cfg.Health.Retries {
+			u.cause = &failureReason{Type: "health_check_failed", Attempts: u.health.failures, LastError: u.health.lastError}
+			g.enter(u, stopping)
+			return
+		}
+		u.probeDue = g.now.Add(u.cfg.Health.Interval)
+	}
+}
+
+func (g *graph) onStopping(u *unit, ev event) {
+	switch ev.kind {
+	case eventSpawned:
+		g.onSpawned(u, ev)
+		g.bringDown(u)
+	case eventSpawnFailed:
+		g.onGone(u)
+	case eventExited:
+		u.noteExit(ev.exit)
+		g.onGone(u)
 	}
 }
 
@@ -535,6 +550,9 @@ func (g *graph) onMain(u *unit, ev event) bool {
 
 // expects says whether a result belongs to the present life of a unit and to something that is under way.
 func (u *unit) expects(ev event) bool {
+	if ev.kind == eventGuard {
+		return u.guarding && ev.gen == u.guardGen
+	}
 	if ev.gen != u.gen || !u.state.live() || u.cfg.Kind == "target" {
 		return false
 	}
@@ -851,13 +869,7 @@ func (g *graph) guard(u *unit) {
 
 // onGuard takes the result of a look at ports and foreign processes: a start, or another look after 100 ms, doubling to 5 s.
 func (g *graph) onGuard(u *unit, ev event) {
-	if ev.gen != u.guardGen || !u.guarding {
-		return
-	}
 	u.guarding = false
-	if u.state != blocked {
-		return
-	}
 	if ev.ok {
 		u.cleared, u.hindered, u.guardWait = true, hindrance{}, 0
 		return
@@ -867,10 +879,13 @@ func (g *graph) onGuard(u *unit, ev event) {
 	u.guardDue = g.now.Add(u.guardWait)
 }
 
-// enter is the only place that assigns a state. It sets what the state needs and tells the world.
+// enter is the only place that assigns a state. It sets what the state needs and tells the world; of a unit that is restored, all that is known already.
 func (g *graph) enter(u *unit, s state) {
 	from := u.state
 	u.state = s
+	if g.restoring {
+		return
+	}
 	switch s {
 	case inactive, blocked:
 		u.reason, u.exitCode = nil, nil
@@ -1229,102 +1244,6 @@ func (g *graph) expire(u *unit) {
 
 func (g *graph) answerOf(u *unit) answer {
 	return answer{State: u.state, BlockedBy: g.blockedBy(u)}
-}
-
-// push has a unit looked at before the step ends.
-func (g *graph) push(u *unit) {
-	if u == nil || u.queued {
-		return
-	}
-	u.queued = true
-	g.dirty = append(g.dirty, u)
-	up(g.dirty, len(g.dirty)-1, byName, nil)
-}
-
-func (g *graph) pop() *unit {
-	u := g.dirty[0]
-	last := len(g.dirty) - 1
-	g.dirty[0] = g.dirty[last]
-	g.dirty[last] = nil
-	g.dirty = g.dirty[:last]
-	down(g.dirty, 0, byName, nil)
-	u.queued = false
-	return u
-}
-
-// schedule puts a unit at its place in the timer heap.
-func (g *graph) schedule(u *unit) {
-	due := u.nextOf()
-	if due.Equal(u.due) && (u.heapAt >= 0) == !due.IsZero() {
-		return
-	}
-	g.unschedule(u)
-	if due.IsZero() {
-		return
-	}
-	u.due = due
-	u.heapAt = len(g.timer)
-	g.timer = append(g.timer, u)
-	up(g.timer, u.heapAt, byDue, placeInHeap)
-}
-
-func (g *graph) unschedule(u *unit) {
-	u.due = time.Time{}
-	i := u.heapAt
-	if i < 0 {
-		return
-	}
-	last := len(g.timer) - 1
-	g.timer[i] = g.timer[last]
-	g.timer[i].heapAt = i
-	g.timer[last] = nil
-	g.timer = g.timer[:last]
-	u.heapAt = -1
-	if i < last {
-		down(g.timer, i, byDue, placeInHeap)
-		up(g.timer, i, byDue, placeInHeap)
-	}
-}
-
-func byName(a, b *unit) bool     { return a.name < b.name }
-func byDue(a, b *unit) bool      { return a.due.Before(b.due) }
-func placeInHeap(u *unit, i int) { u.heapAt = i }
-
-// up and down restore the order of a binary heap after the element at i changed. moved is told of every new place.
-func up(h []*unit, i int, less func(a, b *unit) bool, moved func(*unit, int)) {
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !less(h[i], h[parent]) {
-			return
-		}
-		swap(h, i, parent, moved)
-		i = parent
-	}
-}
-
-func down(h []*unit, i int, less func(a, b *unit) bool, moved func(*unit, int)) {
-	for {
-		child := 2*i + 1
-		if child >= len(h) {
-			return
-		}
-		if child+1 < len(h) && less(h[child+1], h[child]) {
-			child++
-		}
-		if !less(h[child], h[i]) {
-			return
-		}
-		swap(h, i, child, moved)
-		i = child
-	}
-}
-
-func swap(h []*unit, i, j int, moved func(*unit, int)) {
-	h[i], h[j] = h[j], h[i]
-	if moved != nil {
-		moved(h[i], i)
-		moved(h[j], j)
-	}
 }
 
 // shutdown begins to stop everything in reverse order; eventShutdownNow kills what is left.

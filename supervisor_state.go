@@ -429,6 +429,10 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 		if next := st.next[n]; next != nil {
 			g.setNext(u, next)
 		}
+		s, _ := stateNamed(st.units[n].State)
+		g.restoring = true
+		g.enter(u, s)
+		g.restoring = false
 		u.restoreFrom(st.units[n], c)
 		g.gen = max(g.gen, u.gen)
 		if u.state.live() && u.cfg.Kind != "target" {
@@ -444,7 +448,6 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 }
 
 func (u *unit) restoreFrom(s savedUnit, c monoClock) {
-	u.state, _ = stateNamed(s.State)
 	u.leave, _ = leaveNamed(s.Leave)
 	u.up, u.restartAfterStop, u.forced, u.byItself = s.Up, s.Again, s.Forced, s.ByItself
 	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
