@@ -1068,7 +1068,7 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 		line("process", fmt.Sprintf("%d, up %s", s.PID, people(millis(s.UptimeMS))), "")
 		line("uses", fmt.Sprintf("%s memory, %.1f%% CPU", size(s.MemoryBytes), s.CPUPercent), "")
 	}
-	if s.ExitCode != nil && (s.Reason == nil || s.Reason.Type != "exit_code") {
+	if s.ExitCode != nil && (s.Reason == nil || s.Reason.Type != reasonExitCode) {
 		line("exit code", strconv.Itoa(*s.ExitCode), "")
 	}
 	if h := s.Health; h != nil {

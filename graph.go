@@ -30,9 +30,23 @@ func (s state) String() string { return stateNames[s] }
 // live says whether a unit in this state has, or may have, a process.
 func (s state) live() bool { return s == starting || s == running || s == stopping }
 
+// reasonType says why a unit failed.
+type reasonType string
+
+const (
+	reasonExitCode          reasonType = "exit_code"
+	reasonSignal            reasonType = "signal"
+	reasonStartTimeout      reasonType = "start_timeout"
+	reasonStopTimeout       reasonType = "stop_timeout"
+	reasonHealth            reasonType = "health_check_failed"
+	reasonDependencyFailed  reasonType = "dependency_failed"
+	reasonSpawnError        reasonType = "spawn_error"
+	reasonMissingDependency reasonType = "missing_dependency"
+)
+
 // failureReason is why a unit is failed. Type names which of the other fields count.
 type failureReason struct {
-	Type       string
+	Type       reasonType
 	Code       int
 	CodeKnown  bool // false: adopted, and nobody could learn its exit status
 	Signal     int
@@ -474,7 +488,7 @@ func (g *graph) onStarting(u *unit, ev event) {
 			g.enter(u, running)
 		}
 	case eventSpawnFailed:
-		u.reason = &failureReason{Type: "spawn_error", Message: ev.text, NotFound: ev.missing}
+		u.reason = &failureReason{Type: reasonSpawnError, Message: ev.text, NotFound: ev.missing}
 		g.end(u, failed)
 	case eventExited:
 		u.noteExit(ev.exit)
@@ -509,7 +523,7 @@ func (g *graph) onRunning(u *unit, ev event) {
 	case eventHealth:
 		u.noteCheck(ev)
 		if u.health.failures >= u.cfg.Health.Retries {
-			u.cause = &failureReason{Type: "health_check_failed", Attempts: u.health.failures, LastError: u.health.lastError}
+			u.cause = &failureReason{Type: reasonHealth, Attempts: u.health.failures, LastError: u.health.lastError}
 			g.enter(u, stopping)
 			return
 		}
@@ -715,9 +729,9 @@ func (u *unit) success(e exit) bool {
 
 func exitReason(e exit) *failureReason {
 	if e.Signal != 0 {
-		return &failureReason{Type: "signal", Signal: e.Signal, Core: e.Core}
+		return &failureReason{Type: reasonSignal, Signal: e.Signal, Core: e.Core}
 	}
-	return &failureReason{Type: "exit_code", Code: e.Code, CodeKnown: e.Known}
+	return &failureReason{Type: reasonExitCode, Code: e.Code, CodeKnown: e.Known}
 }
 
 // end is the end of a process by itself: the new state, and the restart that the policy wants.
@@ -822,7 +836,7 @@ func (g *graph) onGone(u *unit) {
 func (g *graph) rested(u *unit, forced bool) {
 	u.pending = false
 	if forced {
-		u.reason = &failureReason{Type: "stop_timeout"}
+		u.reason = &failureReason{Type: reasonStopTimeout}
 		g.enter(u, failed)
 		return
 	}
@@ -945,13 +959,13 @@ func (g *graph) lost(u *unit) {
 	if r := u.reason; r != nil {
 		text = r.String()
 		switch {
-		case r.Type == "signal":
+		case r.Type == reasonSignal:
 			code = 128 + r.Signal
-		case r.Type == "spawn_error" && r.NotFound:
+		case r.Type == reasonSpawnError && r.NotFound:
 			code = 127
-		case r.Type == "spawn_error":
+		case r.Type == reasonSpawnError:
 			code = 126
-		case r.Type != "exit_code" || !r.CodeKnown:
+		case r.Type != reasonExitCode || !r.CodeKnown:
 			code = 1
 		}
 	}
@@ -1032,7 +1046,7 @@ func (g *graph) onDue(u *unit) {
 	switch {
 	case u.state == starting && g.passed(u.startDue):
 		u.startDue = time.Time{}
-		u.cause = &failureReason{Type: "start_timeout"}
+		u.cause = &failureReason{Type: reasonStartTimeout}
 		g.enter(u, stopping)
 	case u.state == stopping && g.passed(u.stopDue):
 		u.stopDue, u.forced = time.Time{}, true

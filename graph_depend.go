@@ -346,7 +346,7 @@ func (g *graph) remove(u *unit) {
 
 // hindrance is one thing that keeps a unit from starting.
 type hindrance struct {
-	kind        string // requires, after, conflicts, missing, failed, port, process_filter
+	kind        whyKind
 	service     string
 	detail      string
 	needsPerson bool // only a person can clear it
@@ -364,18 +364,18 @@ func (g *graph) hindrances(u *unit) []hindrance {
 		switch {
 		case seen[n]:
 		case r == nil:
-			h = append(h, hindrance{kind: "missing", service: n, needsPerson: true})
+			h = append(h, hindrance{kind: whyMissing, service: n, needsPerson: true})
 		case r.face.satisfied:
 		case r.face.forGood:
-			h = append(h, hindrance{kind: "failed", service: n, needsPerson: true})
+			h = append(h, hindrance{kind: whyFailed, service: n, needsPerson: true})
 		default:
-			h = append(h, hindrance{kind: "requires", service: n, needsPerson: !r.face.onWay})
+			h = append(h, hindrance{kind: whyRequires, service: n, needsPerson: !r.face.onWay})
 		}
 		seen[n] = true
 	}
 	for _, n := range u.cfg.Dependencies.After {
 		if r := g.units[n]; r != nil && r.face.onWay && !seen[n] {
-			h = append(h, hindrance{kind: "after", service: n})
+			h = append(h, hindrance{kind: whyAfter, service: n})
 		}
 		seen[n] = true
 	}
@@ -384,7 +384,7 @@ func (g *graph) hindrances(u *unit) []hindrance {
 	}
 	for _, n := range slices.Sorted(maps.Keys(g.foes[u.name])) {
 		if c := g.units[n]; c != nil && c.face.live {
-			h = append(h, hindrance{kind: "conflicts", service: n, needsPerson: c.face.firm})
+			h = append(h, hindrance{kind: whyConflicts, service: n, needsPerson: c.face.firm})
 		}
 	}
 	return h
@@ -398,9 +398,9 @@ func (g *graph) fatal(u *unit) *failureReason {
 	for _, n := range u.cfg.Dependencies.Requires {
 		switch r := g.units[n]; {
 		case r == nil:
-			return &failureReason{Type: "missing_dependency", Dependency: n}
+			return &failureReason{Type: reasonMissingDependency, Dependency: n}
 		case r.face.forGood:
-			return &failureReason{Type: "dependency_failed", Service: n}
+			return &failureReason{Type: reasonDependencyFailed, Service: n}
 		}
 	}
 	return nil
@@ -413,9 +413,9 @@ func (g *graph) healed(u *unit) bool {
 	}
 	dep := ""
 	switch u.reason.Type {
-	case "dependency_failed":
+	case reasonDependencyFailed:
 		dep = u.reason.Service
-	case "missing_dependency":
+	case reasonMissingDependency:
 		dep = u.reason.Dependency
 	default:
 		return false

@@ -9,42 +9,57 @@ import (
 	"time"
 )
 
+// whyKind says what one link of the chain of reasons is. Those of a hindrance are the first seven.
+type whyKind string
+
+const (
+	whyRequires      whyKind = "requires"
+	whyAfter         whyKind = "after"
+	whyConflicts     whyKind = "conflicts"
+	whyMissing       whyKind = "missing"
+	whyFailed        whyKind = "failed"
+	whyPort          whyKind = "port"
+	whyProcessFilter whyKind = "process_filter"
+	whyRestartDelay  whyKind = "restart_delay"
+	whyWish          whyKind = "wish"
+)
+
 // whyReason is one link of the chain from a unit down to the causes of its state.
 type whyReason struct {
-	Type    string `json:"type"`
-	Service string `json:"service"`
-	State   string `json:"state"`
-	Detail  string `json:"detail"`
+	Type    whyKind `json:"type"`
+	Service string  `json:"service"`
+	State   string  `json:"state"`
+	Detail  string  `json:"detail"`
 }
 
 // String is the sentence that people read.
 func (r *failureReason) String() string {
 	switch r.Type {
-	case "exit_code":
+	case reasonExitCode:
 		if !r.CodeKnown {
 			return "ended with an exit status that nobody could learn"
 		}
 		return fmt.Sprintf("exit code %d", r.Code)
-	case "signal":
+	case reasonSignal:
 		s := "killed by " + signalName(r.Signal)
 		if r.Core {
 			s += " (core dumped)"
 		}
 		return s
-	case "start_timeout":
+	case reasonStartTimeout:
 		return "was not ready within its start timeout"
-	case "stop_timeout":
+	case reasonStopTimeout:
 		return "did not stop within its stop timeout and was killed"
-	case "health_check_failed":
+	case reasonHealth:
 		return fmt.Sprintf("failed %d health checks in a row: %s", r.Attempts, r.LastError)
-	case "dependency_failed":
+	case reasonDependencyFailed:
 		return "requires " + r.Service + ", which failed"
-	case "missing_dependency":
+	case reasonMissingDependency:
 		return "requires " + r.Dependency + ", which does not exist"
-	case "spawn_error":
+	case reasonSpawnError:
 		return "could not be started: " + r.Message
 	}
-	return r.Type
+	return string(r.Type)
 }
 
 // Bounds of one explanation. Of a long chain the beginning and the end are shown, with the root cause; of many reasons the first.
@@ -105,7 +120,7 @@ func (g *graph) why(u *unit, now time.Time) explanation {
 		}
 	}
 	r := u.reason
-	e.blocked = u.state == blocked || u.state == failed && r != nil && (r.Type == "dependency_failed" || r.Type == "missing_dependency")
+	e.blocked = u.state == blocked || u.state == failed && r != nil && (r.Type == reasonDependencyFailed || r.Type == reasonMissingDependency)
 	e.reasons, e.todo, e.text = x.reasons, x.todo, x.text.String()
 	return e
 }
@@ -116,12 +131,12 @@ func (x *explainer) causes(u *unit) []hindrance {
 	case u.state == blocked:
 		return x.g.hindrances(u)
 	case u.state != failed || r == nil:
-	case r.Type == "missing_dependency" && x.g.units[r.Dependency] == nil:
-		return []hindrance{{kind: "missing", service: r.Dependency}}
-	case r.Type == "missing_dependency":
-		return []hindrance{{kind: "requires", service: r.Dependency}}
-	case r.Type == "dependency_failed" && x.g.units[r.Service] != nil:
-		return []hindrance{{kind: "requires", service: r.Service}}
+	case r.Type == reasonMissingDependency && x.g.units[r.Dependency] == nil:
+		return []hindrance{{kind: whyMissing, service: r.Dependency}}
+	case r.Type == reasonMissingDependency:
+		return []hindrance{{kind: whyRequires, service: r.Dependency}}
+	case r.Type == reasonDependencyFailed && x.g.units[r.Service] != nil:
+		return []hindrance{{kind: whyRequires, service: r.Service}}
 	}
 	return nil
 }
@@ -134,7 +149,7 @@ func (x *explainer) walk(u *unit) {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
 		n := x.nodes[i]
-		if n.unit == nil || n.kind == "conflicts" {
+		if n.unit == nil || n.kind == whyConflicts {
 			continue
 		}
 		if seen[n.unit.name] {
@@ -186,7 +201,7 @@ func (x *explainer) tell() (told int) {
 	return told
 }
 
-func (x *explainer) note(kind, service, state, detail string) {
+func (x *explainer) note(kind whyKind, service, state, detail string) {
 	x.reasons = append(x.reasons, whyReason{kind, service, state, detail})
 }
 
@@ -206,11 +221,11 @@ func (x *explainer) node(n *whyNode, depth int) {
 	switch {
 	case n.from == nil:
 		x.line(depth, "%s is %s", u.name, u.state)
-	case n.kind == "missing":
+	case n.kind == whyMissing:
 		x.missing(n.from, n.service, depth)
 		return
-	case n.kind == "conflicts":
-		x.note("conflicts", u.name, u.state.String(), n.from.name+" conflicts with "+u.name)
+	case n.kind == whyConflicts:
+		x.note(whyConflicts, u.name, u.state.String(), n.from.name+" conflicts with "+u.name)
 		x.line(depth, "conflicts with %s, which is %s\n", u.name, u.state)
 		if n.needsPerson {
 			x.suggest("zinit stop %s    (then %s starts)", u.name, n.from.name)
@@ -218,10 +233,10 @@ func (x *explainer) node(n *whyNode, depth int) {
 		return
 	default:
 		kind, word, detail := n.kind, "requires", u.state.String()
-		if kind == "failed" {
-			kind = "requires"
+		if kind == whyFailed {
+			kind = whyRequires
 		}
-		if kind == "after" {
+		if kind == whyAfter {
 			word = "comes after"
 		}
 		if u.reason != nil {
@@ -263,7 +278,7 @@ func (x *explainer) hindered(u *unit, depth int) {
 	case h.kind != "":
 		x.note(h.kind, u.name, u.state.String(), h.detail)
 		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(x.now)))
-		if h.kind == "port" {
+		if h.kind == whyPort {
 			x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
 		} else {
 			x.suggest("stop that process, or change %s in the file of %s", h.kind, u.name)
@@ -275,12 +290,12 @@ func (x *explainer) hindered(u *unit, depth int) {
 
 func (x *explainer) missing(u *unit, name string, depth int) {
 	if why := x.g.refused[name]; why != "" {
-		x.note("missing", name, "", "its file is not loaded: "+why)
+		x.note(whyMissing, name, "", "its file is not loaded: "+why)
 		x.line(depth, "requires %s, whose file is not loaded: %s\n", name, why)
 		x.suggest("correct that, then zinit reload")
 		return
 	}
-	x.note("missing", name, "", "there is no service "+name)
+	x.note(whyMissing, name, "", "there is no service "+name)
 	x.line(depth, "requires %s, which does not exist\n", name)
 	if x.near++; x.near <= whyNear {
 		if near := nearest(name, x.g.names()); near != "" {
@@ -301,15 +316,15 @@ func (x *explainer) failed(u *unit) {
 		x.text.WriteString("\n")
 		return
 	}
-	x.note("failed", u.name, u.state.String(), r.String())
+	x.note(whyFailed, u.name, u.state.String(), r.String())
 	x.text.WriteString(": " + r.String())
-	if r.Type == "start_timeout" && u.health.failures > 0 {
+	if r.Type == reasonStartTimeout && u.health.failures > 0 {
 		x.text.WriteString("; its last health check: " + u.health.lastError)
 	}
 	switch {
 	case u.pending:
 		in := span(u.restartDue.Sub(x.now))
-		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
+		x.note(whyRestartDelay, u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
 	case !u.up:
 		x.text.WriteString("; not restarted: it is not wanted\n")
@@ -321,11 +336,11 @@ func (x *explainer) failed(u *unit) {
 		fmt.Fprintf(&x.text, "; not restarted: restart = %q\n", u.cfg.Lifecycle.Restart)
 	}
 	switch {
-	case u.pending && r.Type == "spawn_error":
+	case u.pending && r.Type == reasonSpawnError:
 		x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
 	case u.pending:
 		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
-	case r.Type == "spawn_error":
+	case r.Type == reasonSpawnError:
 		x.suggest("correct exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
 	default:
 		x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
@@ -337,17 +352,17 @@ func (x *explainer) resting(u *unit) {
 	switch {
 	case u.pending:
 		in := span(u.restartDue.Sub(x.now))
-		x.note("restart_delay", u.name, u.state.String(), "restarts in "+in)
+		x.note(whyRestartDelay, u.name, u.state.String(), "restarts in "+in)
 		x.text.WriteString("; restarts in " + in + "\n")
 	case u.satisfied():
 		x.text.WriteString(": it has done its work\n")
 	case !u.up && u.state == inactive:
 		detail := fmt.Sprintf("nobody started it (status = %q)", u.cfg.Service.Status)
-		x.note("wish", u.name, u.state.String(), detail)
+		x.note(whyWish, u.name, u.state.String(), detail)
 		x.text.WriteString(": " + detail + "\n")
 		x.suggest("zinit start %s", u.name)
 	case !u.up:
-		x.note("wish", u.name, u.state.String(), "it was stopped")
+		x.note(whyWish, u.name, u.state.String(), "it was stopped")
 		x.text.WriteString(": it was stopped\n")
 		x.suggest("zinit start %s", u.name)
 	default:

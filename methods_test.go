@@ -272,7 +272,7 @@ func TestReasons(t *testing.T) {
 	for _, r := range wireReasonMembers {
 		for _, known := range []bool{false, true} {
 			w := wireReasonOf(&failureReason{Type: r.kind, Code: 2, CodeKnown: known, Signal: 9, Attempts: 3, LastError: "e", Service: "s", Message: "m", Dependency: "d"})
-			if err := (checker{}).check(schema, parsed(t, mustJSON(w)), r.kind); err != nil {
+			if err := (checker{}).check(schema, parsed(t, mustJSON(w)), string(r.kind)); err != nil {
 				t.Error(err)
 			}
 			var back wireReason

@@ -23,13 +23,13 @@ var rooms = map[string]string{
 	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
 	"tui":  "main client wire config(parseSignal visible) logs(logLine) sys",
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
-		"wire rpc(-listenRPC -serveRPC -rpcMethods) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
+		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
 	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus sigKill sigTerm closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
 	"rpc": "wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
-	"wire": "graph(failureReason nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
+	"wire": "graph(failureReason reasonType reasonExitCode reasonSignal reasonStartTimeout reasonStopTimeout reasonHealth reasonDependencyFailed reasonSpawnError reasonMissingDependency nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell) " +
 		"link init(ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",

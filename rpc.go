@@ -1196,7 +1196,7 @@ func reasonSchema() document {
 	types := document{"code": document{"type": []string{"integer", "null"}}, "signal": document{"type": "integer"}, "core": document{"type": "boolean"}, "attempts": document{"type": "integer"}}
 	var all []any
 	for _, r := range wireReasonMembers {
-		members, must := document{"type": document{"type": "string", "enum": []string{r.kind}}}, []string{"type"}
+		members, must := document{"type": document{"type": "string", "enum": []reasonType{r.kind}}}, []string{"type"}
 		for _, m := range r.members {
 			members[m] = document{"type": "string"}
 			if types[m] != nil {

@@ -243,7 +243,7 @@ func (s *soak) watcher() {
 				Reason  *wireReason
 			}
 		}
-		if json.Unmarshal(line, &n) == nil && n.Params.Reason != nil && slices.Contains([]string{"spawn_error", "missing_dependency"}, n.Params.Reason.Type) {
+		if json.Unmarshal(line, &n) == nil && n.Params.Reason != nil && slices.Contains([]reasonType{reasonSpawnError, reasonMissingDependency}, n.Params.Reason.Type) {
 			s.fault("a start failed", "%.400s", line)
 		}
 	}

@@ -516,13 +516,13 @@ func (s *supervisor) hindered(c *config) (hindrance, bool) {
 			pids = removeForeign(pids, c.Lifecycle.StopTimeout)
 		}
 		if len(pids) > 0 {
-			return hindrance{kind: "process_filter", service: fmt.Sprintf("process %d", pids[0]), needsPerson: true,
+			return hindrance{kind: whyProcessFilter, service: fmt.Sprintf("process %d", pids[0]), needsPerson: true,
 				detail: fmt.Sprintf("the foreign %s matches process_filter %q", pidNames(pids[:1]), f)}, false
 		}
 	}
 	for _, port := range c.Service.Ports {
 		if !portFree(port) {
-			return hindrance{kind: "port", service: fmt.Sprintf("port %d", port), detail: fmt.Sprintf("port %d is in use", port), needsPerson: true}, false
+			return hindrance{kind: whyPort, service: fmt.Sprintf("port %d", port), detail: fmt.Sprintf("port %d is in use", port), needsPerson: true}, false
 		}
 	}
 	return hindrance{}, true

@@ -153,31 +153,31 @@ type healthStatus struct {
 
 // wireReason is a FailureReason: only the members of its type are written.
 type wireReason struct {
-	Type       string `json:"type"`
-	Code       *int   `json:"code"` // null: nobody could learn it
-	Signal     int    `json:"signal"`
-	Name       string `json:"name"`
-	Core       bool   `json:"core"`
-	Attempts   int    `json:"attempts"`
-	LastError  string `json:"last_error"`
-	Service    string `json:"service"`
-	Message    string `json:"message"`
-	Dependency string `json:"dependency"`
+	Type       reasonType `json:"type"`
+	Code       *int       `json:"code"` // null: nobody could learn it
+	Signal     int        `json:"signal"`
+	Name       string     `json:"name"`
+	Core       bool       `json:"core"`
+	Attempts   int        `json:"attempts"`
+	LastError  string     `json:"last_error"`
+	Service    string     `json:"service"`
+	Message    string     `json:"message"`
+	Dependency string     `json:"dependency"`
 }
 
 // wireReasonMembers says which members a reason of each type has.
 var wireReasonMembers = []struct {
-	kind    string
+	kind    reasonType
 	members []string
 }{
-	{"exit_code", []string{"code"}},
-	{"signal", []string{"signal", "name", "core"}},
-	{"start_timeout", nil},
-	{"stop_timeout", nil},
-	{"health_check_failed", []string{"attempts", "last_error"}},
-	{"dependency_failed", []string{"service"}},
-	{"spawn_error", []string{"message"}},
-	{"missing_dependency", []string{"dependency"}},
+	{reasonExitCode, []string{"code"}},
+	{reasonSignal, []string{"signal", "name", "core"}},
+	{reasonStartTimeout, nil},
+	{reasonStopTimeout, nil},
+	{reasonHealth, []string{"attempts", "last_error"}},
+	{reasonDependencyFailed, []string{"service"}},
+	{reasonSpawnError, []string{"message"}},
+	{reasonMissingDependency, []string{"dependency"}},
 }
 
 func wireReasonOf(r *failureReason) *wireReason {
@@ -189,7 +189,7 @@ func wireReasonOf(r *failureReason) *wireReason {
 	if r.CodeKnown {
 		w.Code = &r.Code
 	}
-	if r.Type == "signal" {
+	if r.Type == reasonSignal {
 		w.Name = signalName(r.Signal)
 	}
 	return w
@@ -208,39 +208,39 @@ func (w *wireReason) String() string {
 // MarshalJSON writes the members of the reason's type, and no others.
 func (w *wireReason) MarshalJSON() ([]byte, error) {
 	type kind struct {
-		Type string `json:"type"`
+		Type reasonType `json:"type"`
 	}
 	k := kind{w.Type}
 	switch w.Type {
-	case "exit_code":
+	case reasonExitCode:
 		return encodeJSON(nil, struct {
 			kind
 			Code *int `json:"code"`
 		}{k, w.Code})
-	case "signal":
+	case reasonSignal:
 		return encodeJSON(nil, struct {
 			kind
 			Signal int    `json:"signal"`
 			Name   string `json:"name"`
 			Core   bool   `json:"core"`
 		}{k, w.Signal, w.Name, w.Core})
-	case "health_check_failed":
+	case reasonHealth:
 		return encodeJSON(nil, struct {
 			kind
 			Attempts  int    `json:"attempts"`
 			LastError string `json:"last_error"`
 		}{k, w.Attempts, w.LastError})
-	case "dependency_failed":
+	case reasonDependencyFailed:
 		return encodeJSON(nil, struct {
 			kind
 			Service string `json:"service"`
 		}{k, w.Service})
-	case "spawn_error":
+	case reasonSpawnError:
 		return encodeJSON(nil, struct {
 			kind
 			Message string `json:"message"`
 		}{k, w.Message})
-	case "missing_dependency":
+	case reasonMissingDependency:
 		return encodeJSON(nil, struct {
 			kind
 			Dependency string `json:"dependency"`
