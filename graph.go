@@ -659,7 +659,11 @@ func (g *graph) mayDelete(u *unit, to *ticket) bool {
 	if len(users) == 0 {
 		return true
 	}
-	r := refuse("dependency_error", "cannot delete %s: required by %s; delete those first, or use force", u.name, strings.Join(users, ", "))
+	more := ""
+	if n := len(users) - maxNamed; n > 0 {
+		users, more = users[:maxNamed], fmt.Sprintf(" and %d more", n)
+	}
+	r := refuse("dependency_error", "cannot delete %s: required by %s%s; delete those first, or use force", u.name, strings.Join(users, ", "), more)
 	r.names = users
 	g.refuse(to, r)
 	return false

@@ -161,3 +161,12 @@ func TestErrorsOfALargeCycle(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalsAreBounded: a service that thousands require is not deleted, and a hundred of them are named.
+func TestRefusalsAreBounded(t *testing.T) {
+	g := newCrowd(append(unitLines(5000, func(int) string { return "requires=db" }), "db")...).g
+	out := g.step(g.now, event{kind: eventDelete, name: "db", to: &ticket{}})
+	if r := out[0].err; r == nil || len(r.names) != maxNamed || !strings.Contains(r.text, "s00099 and 4900 more; delete those first") {
+		t.Errorf("refused with %+v", r)
+	}
+}

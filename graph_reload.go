@@ -1,4 +1,4 @@
-// graph_reload.go changes the set of units and their configurations: service.create and set, load and reload, requests for all. It looks at no process and no file.
+// graph_reload.go changes the set of units and their configurations: service.create and set, load and reload. It looks at no process and no file.
 
 package main
 
@@ -449,77 +449,3 @@ func (g *graph) vanished(l *loadResult, r *reloadResult) {
 }
 
 func dirOf(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
-
-// all takes a bulk request. It touches units of class user only.
-func (g *graph) all(ev event) {
-	if g.closing != nil && ev.kind != eventStopAll {
-		g.refuse(ev.to, refuse("shutting_down", "the system is shutting down"))
-		return
-	}
-	a := answer{Names: []string{}, Skipped: []string{}, Errs: []nameError{}}
-	var kept map[string]string
-	if ev.kind == eventDeleteAll {
-		kept = g.keptBySystem()
-	}
-	for _, n := range g.names() {
-		u := g.units[n]
-		switch {
-		case u.cfg.Service.Class == "system":
-			a.Skipped = append(a.Skipped, n)
-			continue
-		case ev.kind == eventStartAll:
-			g.wish(u, false)
-		case ev.kind == eventStopAll:
-			g.unwish(u)
-		case ev.kind == eventDeleteAll:
-			if why := kept[n]; why != "" {
-				a.Errs = append(a.Errs, nameError{n, why})
-				continue
-			}
-		}
-		a.Names = append(a.Names, n)
-	}
-	if ev.kind == eventDeleteAll && len(a.Names) > 0 {
-		g.deleteAll(ev.to, a)
-		return
-	}
-	g.settleAll()
-	g.answer(ev.to, a)
-}
-
-// keptBySystem says of each unit that system services require, however far, for whom it must stay.
-func (g *graph) keptBySystem() map[string]string {
-	kept := map[string]string{}
-	queue := []string{}
-	for _, n := range g.names() {
-		if g.units[n].cfg.Service.Class == "system" {
-			queue = append(queue, n)
-		}
-	}
-	for system := len(queue); len(queue) > 0; system-- {
-		n := queue[0]
-		queue = queue[1:]
-		for _, m := range g.units[n].cfg.Dependencies.Requires {
-			if u := g.units[m]; u == nil || kept[m] != "" || u.cfg.Service.Class == "system" {
-				continue
-			}
-			kept[m] = "required by " + n + ", which is a system service"
-			if system <= 0 {
-				kept[m] = "required by " + n + ", which a system service requires"
-			}
-			queue = append(queue, m)
-		}
-	}
-	return kept
-}
-
-// deleteAll stops units and removes them; the answer comes when all are gone.
-func (g *graph) deleteAll(to *ticket, a answer) {
-	b := &bulkWait{to: to, left: len(a.Names), answer: a}
-	for _, n := range a.Names {
-		u := g.units[n]
-		u.bulk = append(u.bulk, b)
-		g.unwish(u)
-		g.leaveFor(u, leaveDelete)
-	}
-}
