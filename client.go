@@ -2286,12 +2286,44 @@ func cmdUpgrade(c *cli) int {
 	if err != nil {
 		return c.fail("", err)
 	}
+	if err := c.untilNewServer(r.Version); err != nil {
+		return c.fail("", err)
+	}
 	if c.json {
 		c.printJSON(true, []json.RawMessage{raw})
 		return exitDone
 	}
-	c.printText(fmt.Sprintf("version %s takes over\n", visible(r.Version)))
+	c.printText(fmt.Sprintf("version %s has taken over\n", visible(r.Version)))
 	return exitDone
+}
+
+// untilNewServer waits for the end of the server that we are connected to, and for an answer of the one after it, which should have that version.
+func (c *cli) untilNewServer(version string) error {
+	limit := answerLimit
+	if c.timeout > 0 {
+		limit = c.timeout
+	}
+	due := time.Now().Add(limit)
+	for err := error(nil); err == nil; {
+		if _, err = c.server.next(due); errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("version %s was to take over, but the server has not ended within %s", version, people(limit))
+		}
+	}
+	for {
+		c.server.conn.Close()
+		var p pingResult
+		_, err := c.dial()
+		if err == nil {
+			_, err = c.callOnce("system.ping", nil, &p)
+		}
+		if err == nil && p.Version != version {
+			return fmt.Errorf("version %s did not come up; version %s goes on", version, p.Version)
+		}
+		if err == nil || time.Now().After(due) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond) // a socket that could not be kept is made anew
+	}
 }
 
 // cmdCall makes any call; there is no telling how long it takes.

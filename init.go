@@ -215,6 +215,8 @@ type keeper struct {
 	signals chan os.Signal
 	packets chan from
 	results chan trial
+	waiting chan struct{} // clients are not accepted
+	queue   *os.File      // the control socket, as far as we look at it; nil: none
 	broken  chan struct{} // a goroutine of ours has panicked
 	panics  int           // in a row …
 	brokeAt int64         // … and when the first of them was, by sysMono
@@ -410,7 +412,7 @@ const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
 	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
-		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), broken: make(chan struct{}, 1), downAt: time.Now()}
+		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), waiting: make(chan struct{}, 1), broken: make(chan struct{}, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)
 	sysShield()
 	sysKeepMask()
@@ -509,6 +511,8 @@ func (k *keeper) run() (code int) {
 			k.onPacket(f)
 		case r := <-k.results:
 			k.onTried(r)
+		case <-k.waiting:
+			k.ask()
 		case <-k.broken:
 			return k.survive()
 		case <-timer.C:
@@ -714,6 +718,7 @@ func (k *keeper) serverEnded(status uint32) {
 	}
 	s := k.server
 	k.server = serverChild{}
+	k.holdSocket()
 	if k.closing != nil && k.closing.taken {
 		return
 	}
@@ -813,10 +818,12 @@ func (k *keeper) onPacket(f from) {
 	case opStore:
 		closeAll(k.store[p.text])
 		k.store[p.text], p.fds = p.fds, nil
+		k.watchSocket(p.text)
 	case opDrop:
 		closeAll(k.store[p.text])
 		delete(k.store, p.text)
 		delete(k.procs, p.text)
+		k.watchSocket(p.text)
 	case opStarted:
 		k.procs[p.text] = int(p.a)
 	case opAck:

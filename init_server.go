@@ -2,7 +2,11 @@
 
 package main
 
-import "time"
+import (
+	"os"
+	"strings"
+	"time"
+)
 
 // The keeper asks only when there is something to ask for, so that it never wakes up when nothing happens: it has given the server a task
 // (a signal, a shutdown), exits are not acknowledged, clients are not accepted, or a watchdog wants to be fed. "Live" is the first answer of every server.
@@ -78,4 +82,51 @@ func (k *keeper) lookForLife(now time.Time) {
 	s.answer, s.hung = answerWait{}, true
 	logf(logError, "the server (pid %d) gives no sign of life; it is killed and replaced, services run on", s.pid)
 	_ = sysKill(s.pid, sigKill)
+}
+
+// holdSocket has clients see us as the server while there is none: the pid of the dead one would say that nobody lives here.
+func (k *keeper) holdSocket() {
+	for key, fds := range k.store {
+		if strings.HasPrefix(key, socketKey) && len(fds) == 1 {
+			_ = sysListenAgain(fds[0])
+		}
+	}
+}
+
+// watchSocket looks whether clients wait for long, when what is kept under key has changed. It costs nothing while nobody comes.
+func (k *keeper) watchSocket(key string) {
+	if !strings.HasPrefix(key, socketKey) {
+		return
+	}
+	if k.queue != nil {
+		k.queue.Close()
+		k.queue = nil
+	}
+	if fds := k.store[key]; len(fds) == 1 {
+		if fd, err := sysDup(fds[0]); err == nil {
+			k.queue = os.NewFile(uintptr(fd), "control socket")
+			k.watchQueue(k.queue)
+		}
+	}
+}
+
+// watchQueue reports, until it is closed, clients that were not accepted within a moment.
+func (k *keeper) watchQueue(queue *os.File) {
+	raw, err := queue.SyscallConn()
+	if err != nil || queue.SetReadDeadline(time.Time{}) != nil {
+		return // the poller does not take it
+	}
+	background("control socket", func() {
+		for raw.Read(func(fd uintptr) bool { return sysReadable(int(fd)) }) == nil {
+			time.Sleep(answerStep)
+			still := false
+			_ = raw.Control(func(fd uintptr) { still = sysReadable(int(fd)) })
+			if still {
+				select {
+				case k.waiting <- struct{}{}:
+				default:
+				}
+			}
+		}
+	})
 }

@@ -5,15 +5,20 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -549,4 +554,258 @@ case "$*" in *--check-state*) rm -f "$0"; echo state ok 9.9; echo keeper ok;; es
 		fails(&b.server, func() int { return b.cmd.Process.Pid }, upgrade)
 		fails(&b.server, b.serverPID, upgrade)
 	})
+}
+
+// --- the control socket never goes away
+
+// callers connect anew all the time and ask, until the test ends it. Nobody may be refused; a connection that the old server had accepted when it died may break.
+func (s *server) callers(n int) (end func() (answered, broken int)) {
+	s.t.Helper()
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	var answered, broken atomic.Int64
+	for range n {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				conn, err := net.Dial("unix", s.socket)
+				if errors.Is(err, syscall.EAGAIN) { // the queue is full
+					continue
+				}
+				if err != nil {
+					s.t.Errorf("a client was refused: %v", err)
+					return
+				}
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				fmt.Fprintln(conn, `{"jsonrpc":"2.0","id":1,"method":"system.ping"}`)
+				line, err := bufio.NewReader(conn).ReadString('\n')
+				conn.Close()
+				switch {
+				case errors.Is(err, os.ErrDeadlineExceeded):
+					s.t.Errorf("a client got no answer for %v", patience)
+					return
+				case err != nil:
+					broken.Add(1)
+				case !strings.Contains(line, `"result"`):
+					s.t.Errorf("a client was answered %s", line)
+					return
+				default:
+					answered.Add(1)
+				}
+			}
+		}()
+	}
+	return func() (int, int) {
+		close(stop)
+		group.Wait()
+		return int(answered.Load()), int(broken.Load())
+	}
+}
+
+// TestClientsAreNeverRefused: over 50 kill -9 of the server, 20 SIGUSR1 and 3 upgrades.
+func TestClientsAreNeverRefused(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	b.is("running", "web")
+	web := b.status("web").PID
+	end := b.callers(3)
+	for range 50 {
+		old := b.newServer(0)
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		b.newServer(old)
+	}
+	_, killed := end()
+	b.up()
+	end = b.callers(3)
+	for i := range 20 {
+		old := b.serverPID()
+		b.signal(sigUsr1)
+		eventually(t, "SIGUSR1 is obeyed", func() bool { return strings.Count(b.output(), "replacing the server") == i+1 })
+		b.newServer(old)
+		b.up()
+	}
+	for range 3 {
+		b.ok("upgrade")
+		b.ok("list")
+	}
+	answered, broken := end()
+	t.Logf("%d answers; connections that broke: %d over 50 kills, %d over 20 restarts and 3 upgrades", answered, killed, broken)
+	if answered < 100 {
+		t.Errorf("only %d answers", answered)
+	}
+	if st := b.status("web"); st.PID != web || st.State != "running" {
+		t.Errorf("web was pid %d and is %+v", web, st)
+	}
+	b.signal(sigTerm)
+	if code := b.ends(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if _, err := os.Lstat(b.socket); err == nil {
+		t.Error("the socket is left behind")
+	}
+}
+
+// TestUpgradeReturnsWhenTheNewServerAnswers: under PID 1 and standalone, so that what follows it in a script works.
+func TestUpgradeReturnsWhenTheNewServerAnswers(t *testing.T) {
+	t.Parallel()
+	for _, standalone := range []bool{false, true} {
+		var s *server
+		if standalone {
+			s = startServer(t, map[string]string{"web": service(t, "block")})
+		} else {
+			s = &startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up().server
+		}
+		s.is("running", "web")
+		end := s.callers(1)
+		for range 5 {
+			out := s.ok("upgrade")
+			if !strings.Contains(out, "has taken over") {
+				t.Errorf("it says %q", out)
+			}
+			s.ok("list")
+		}
+		answered, broken := end()
+		t.Logf("standalone %v: %d answers, %d connections broke", standalone, answered, broken)
+		if standalone {
+			s.stop()
+		}
+	}
+}
+
+// TestUpgradeThatComesToNothing exits with 1 and says so, also when the failure comes after the answer.
+func TestUpgradeThatComesToNothing(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	bad := filepath.Join(b.dir, "bad")
+	if err := os.WriteFile(bad, []byte("#!/bin/sh\ncase \"$*\" in *--check-state*) echo keeper ok; echo state ok 9.9;; *) exit 1;; esac\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := b.zinit("upgrade", bad); code != exitRefused || !strings.Contains(out, "version 9.9 did not come up; version "+version+" goes on") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// TestSocketIsHeldWhileNoServerLives: another server does not take a socket for stale whose server has just died.
+func TestSocketIsHeldWhileNoServerLives(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{notOne: true}).up()
+	old := b.serverPID()
+	if p := peerAt(t, b.socket); p != old {
+		t.Errorf("the socket shows pid %d, the server is %d", p, old)
+	}
+	_ = syscall.Kill(old, syscall.SIGKILL)
+	now := b.newServer(old)
+	b.up()
+	if p := peerAt(t, b.socket); p != now {
+		t.Errorf("the socket shows pid %d, the server is %d", p, now)
+	}
+	if err := socketIsFree(b.socket); err == nil {
+		t.Error("the socket of a live server counts as free")
+	}
+	b.signal(sigTerm)
+	b.ends(patience)
+}
+
+func peerAt(t *testing.T, socket string) int {
+	t.Helper()
+	conn, err := dialUnix(socket, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return peerOf(conn).pid
+}
+
+// TestSocketFileThatWasRemoved: the next server makes a new one.
+func TestSocketFileThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	for range 3 {
+		old := b.serverPID()
+		if err := os.Remove(b.socket); err != nil {
+			t.Fatal(err)
+		}
+		b.signal(sigUsr1)
+		b.newServer(old)
+		b.up()
+	}
+	b.ok("upgrade")
+	b.ok("list")
+}
+
+// TestAbstractSocketIsKept: in an image where nothing can be written.
+func TestAbstractSocketIsKept(t *testing.T) {
+	t.Parallel()
+	needs(t, "nsenter")
+	b := startInit(t, map[string]string{"web": "[service]\nexec = [\"/actor\", \"block\"]\n"}, boxOptions{empty: true, enter: []string{"ro"}}).up()
+	if out := b.ok("info"); !strings.Contains(out, "@zinit") {
+		t.Errorf("the socket is not abstract:\n%s", out)
+	}
+	for range 5 {
+		old := b.serverPID()
+		_ = syscall.Kill(old, syscall.SIGKILL)
+		b.ok("list")
+		b.newServer(old)
+		b.ok("list")
+	}
+	if strings.Contains(b.output(), "cannot be used any more") {
+		t.Error("the socket was not kept")
+	}
+}
+
+// TestServerWithoutASocket: one that cannot be made is tried again by the next server.
+func TestServerWithoutASocket(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "print=up block")}, boxOptions{flags: []string{"--socket", "/proc/none/s"}})
+	b.says("web | up")
+	old := b.newServer(0)
+	_ = syscall.Kill(old, syscall.SIGKILL)
+	b.newServer(old)
+	eventually(t, "it is tried again", func() bool { return strings.Count(b.output(), "nobody can ask or command") == 2 })
+	b.signal(sigTerm)
+	if code := b.ends(patience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestHungServerWithAClient: a client that waits is a reason to ask, too.
+func TestHungServerWithAClient(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, map[string]string{"web": service(t, "block")}, boxOptions{}).up()
+	_ = syscall.Kill(b.serverPID(), syscall.SIGSTOP)
+	if out, code := b.zinit("--timeout", "60000", "status", "web"); code != 0 {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	b.says("gives no sign of life")
+}
+
+// TestUpgradesLeaveNothingToServices: what one image hands to the next, no service gets, and nothing is left open for ever.
+func TestUpgradesLeaveNothingToServices(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, map[string]string{"web": service(t, "block")})
+	for range 3 {
+		s.ok("upgrade")
+	}
+	s.ok("restart", "web", "--wait")
+	for _, file := range openFiles(s.status("web").PID) {
+		if strings.Contains(file, "memfd:") || strings.HasPrefix(file, "socket:") {
+			t.Errorf("web has %s", file)
+		}
+	}
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.cmd.Process.Pid))
+	for _, task := range tasks {
+		files, _ := os.ReadDir("/proc/" + task.Name() + "/fd")
+		for _, f := range files {
+			if to, _ := os.Readlink("/proc/" + task.Name() + "/fd/" + f.Name()); strings.Contains(to, "zinit-logs") {
+				t.Errorf("thread %s still has %s", task.Name(), to)
+			}
+		}
+	}
+	s.stop()
 }

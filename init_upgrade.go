@@ -240,6 +240,7 @@ func (k *keeper) resume() bool {
 			sysCloexec(fd)
 		}
 		k.store[key] = fds
+		k.watchSocket(key)
 	}
 	for key, pid := range r.Procs {
 		k.procs[key] = pid

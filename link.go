@@ -39,6 +39,9 @@ const (
 	opAsk     = '?' // keeper: are you there? server: the same back
 )
 
+// socketKey begins the name of the control socket among what the keeper keeps. The keeper looks at no other.
+const socketKey = "control "
+
 const packetHead = 17
 
 func (p *packet) encode() []byte {

@@ -1492,7 +1492,9 @@ func TestRow38_NewServerThatFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			b.ok("upgrade", bad)
+			if out, code := b.zinit("upgrade", bad); code != exitRefused || !strings.Contains(out, "did not come up") {
+				t.Errorf("exit code %d\n%s", code, out)
+			}
 			b.says("the old one takes over again")
 			within(t, patience, "the old one serves", func() bool {
 				return strings.Contains(commandLine(b.serverPID()), "server --keeper") && b.serverPID() != old

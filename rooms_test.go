@@ -27,11 +27,11 @@ var rooms = map[string]string{
 
 	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus sigKill sigTerm closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
-	"rpc": "wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
+	"rpc": "link(socketKey) wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
 	"wire": "graph(failureReason reasonType reasonExitCode reasonSignal reasonStartTimeout reasonStopTimeout reasonHealth reasonDependencyFailed reasonSpawnError reasonMissingDependency nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
 	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
-		"rpc(listenRPC serveRPC rpcListener rpcServer close moveHub newMoveHub tell) " +
+		"rpc(listenRPC takeRPC serveRPC rpcListener rpcServer close key descriptor pause goOn moveHub newMoveHub tell) " +
 		"link init(ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",
 
 	"link": "logs(logf logError) sys",

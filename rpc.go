@@ -56,21 +56,34 @@ type rpcListener struct {
 	sock *net.UnixListener
 	file os.FileInfo // of the socket file as we made it; nil for an abstract name
 	gid  int         // members may do everything; -1: nobody by group
+
+	mu     sync.Mutex
+	paused chan struct{} // closed when new clients are accepted again; nil: they are
+}
+
+// openTo finds the group whose members may do everything.
+func (l *rpcListener) openTo(o serverOptions) error {
+	l.gid = -1
+	if o.socketMode&0o020 != 0 {
+		l.gid = os.Getegid()
+	}
+	if o.socketGroup == "" {
+		return nil
+	}
+	_, gid, _, _, err := lookupUser("", o.socketGroup)
+	if err != nil {
+		return fmt.Errorf("cannot open %s to group %s: %w", l.path, visible(o.socketGroup), err)
+	}
+	l.gid = gid
+	return nil
 }
 
 // listenRPC binds the control socket. A live server there is an error that names its pid, a stale socket file is replaced, and
 // anything else at the path is left alone. The socket appears under its name only with its final mode and group.
 func listenRPC(o serverOptions) (*rpcListener, error) {
-	l := &rpcListener{path: o.socket, gid: -1}
-	if o.socketMode&0o020 != 0 {
-		l.gid = os.Getegid()
-	}
-	if o.socketGroup != "" {
-		_, gid, _, _, err := lookupUser("", o.socketGroup)
-		if err != nil {
-			return nil, fmt.Errorf("cannot open %s to group %s: %w", o.socket, visible(o.socketGroup), err)
-		}
-		l.gid = gid
+	l := &rpcListener{path: o.socket}
+	if err := l.openTo(o); err != nil {
+		return nil, err
 	}
 	if strings.HasPrefix(l.path, "@") {
 		return l, l.listenAbstract()
@@ -273,6 +286,8 @@ func (r *rpcServer) accept() {
 			r.admit(sock)
 		case errors.Is(err, net.ErrClosed):
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.l.waitPaused()
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 			r.turnAway()
 		default:

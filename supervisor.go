@@ -59,9 +59,10 @@ type supervisor struct {
 	upgrading chan packet       // who waits for the keeper's word; under mu
 	partial   map[string][]byte // beginnings of lines that the last server had read
 	booted    atomic.Bool
-	ending    atomic.Bool // nothing starts again
-	syslog    int         // the socket of syslog(3); 0: none
-	degraded  []string    // what does not work here, and what that means
+	ending    atomic.Bool  // nothing starts again
+	syslog    int          // the socket of syslog(3); 0: none
+	degraded  []string     // what does not work here, and what that means
+	door      *rpcListener // the control socket; nil: none
 }
 
 // note is what the owner is told: an event of the graph, a start that is prepared, ends that the keeper reports, or that it is to rest.
@@ -639,13 +640,17 @@ func serverMain(opts serverOptions) int {
 	if os.Getenv(ringsVar) == "" {
 		foreign = kinOf(os.Getpid())
 	}
-	door, err := s.open()
+	h, err := s.greet()
+	if err == nil {
+		s.door, err = s.open(h)
+	}
 	if err != nil {
 		logf(logError, "%v", err)
 		serverLog.flush(time.Second)
 		return exitRefused
 	}
-	st, h, err := s.inherit()
+	door := s.door
+	st, h, err := s.inherit(h)
 	if err != nil {
 		logf(logError, "%v", err)
 		serverLog.flush(time.Second)
@@ -701,9 +706,16 @@ func (s *supervisor) catch() {
 // is called; until then all that is the owner's belongs to the caller.
 func (s *supervisor) begetOwner() (own func()) {
 	made, begin := make(chan struct{}), make(chan struct{})
+	passed := passedOn()
+	for _, fd := range passed {
+		sysCloexec(fd)
+	}
 	background("supervisor", func() {
 		debug.SetPanicOnFault(true) // a page of the state that the disk does not give is an error, not the end
 		s.table = newForkTable(s.procs.pidfdOf)
+		if s.table.apart {
+			closeAll(passed) // the copies in our table
+		}
 		close(made)
 		<-begin
 		if j := s.saver.journal; j != nil {
@@ -735,8 +747,61 @@ func serverMode(o serverOptions) string {
 	return "standalone"
 }
 
-// open makes the control socket. Under the keeper the services matter more than the socket: without one they run all the same.
-func (s *supervisor) open() (*rpcListener, error) {
+// greet takes what the keeper, or an earlier image of this process, hands over.
+func (s *supervisor) greet() (handed, error) {
+	if !s.opts.keeper {
+		h := handed{store: map[string][]int{}}
+		number, key, _ := strings.Cut(os.Getenv(socketVar), " ")
+		os.Unsetenv(socketVar)
+		if fd, err := strconv.Atoi(number); err == nil {
+			h.store[key] = []int{fd}
+		}
+		return h, nil
+	}
+	l, err := newLink(keeperLink)
+	if err != nil {
+		return handed{}, fmt.Errorf("cannot talk to the keeper: %w", err)
+	}
+	h, err := greet(l)
+	if err != nil {
+		return h, fmt.Errorf("the keeper does not say what there is: %w", err)
+	}
+	s.keeper = l
+	return h, nil
+}
+
+// passedOn lists the descriptors that an earlier image of this process left open for us.
+func passedOn() (fds []int) {
+	for _, name := range []string{ringsVar, socketVar} {
+		number, _, _ := strings.Cut(os.Getenv(name), " ")
+		if fd, err := strconv.Atoi(number); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// socketVar names the descriptor of the control socket, and its key, for the next image of this process.
+const socketVar = "ZINIT_CONTROL"
+
+// open takes the control socket that was handed over, or makes one. Under the keeper the services matter more than the socket: without one they
+// run all the same.
+func (s *supervisor) open(h handed) (*rpcListener, error) {
+	for key, fds := range h.store {
+		if !strings.HasPrefix(key, socketKey) || len(fds) != 1 {
+			continue
+		}
+		delete(h.store, key)
+		door, err := takeRPC(s.opts, key, fds[0])
+		if err == nil {
+			s.opts.socket = door.path
+			return door, nil
+		}
+		logf(logWarn, "the control socket of the last server cannot be used any more (%v); making a new one", err)
+		if s.keeper != nil {
+			s.keeper.send(packet{op: opDrop, text: key})
+		}
+	}
 	paths := []string{s.opts.socket}
 	if s.opts.keeper && !s.opts.socketSet {
 		paths = keeperSockets()
@@ -751,6 +816,7 @@ func (s *supervisor) open() (*rpcListener, error) {
 			if firstErr != nil {
 				s.degraded = append(s.degraded, fmt.Sprintf("the socket is %s (%v)", p, firstErr))
 			}
+			s.keepSocket(door)
 			return door, nil
 		}
 		if firstErr == nil {
@@ -764,30 +830,34 @@ func (s *supervisor) open() (*rpcListener, error) {
 	return nil, firstErr
 }
 
+// keepSocket has the keeper hold the socket for the next server.
+func (s *supervisor) keepSocket(door *rpcListener) {
+	if s.keeper == nil {
+		return
+	}
+	fd, err := door.descriptor()
+	if err != nil {
+		logf(logWarn, "the control socket cannot be kept for the next server: %v", err)
+		return
+	}
+	s.keeper.sendNow(packet{op: opStore, text: door.key(), fds: []int{fd}}, linkTime)
+	_ = sysClose(fd)
+}
+
 // inherit takes over what an earlier server left: from the keeper, or from the files beside the socket. A nil state is a fresh start.
-func (s *supervisor) inherit() (*savedState, handed, error) {
+func (s *supervisor) inherit(h handed) (*savedState, handed, error) {
 	s.bootID = sysBootID()
 	if _, err := readStat(os.Getpid()); err != nil {
 		s.degraded = append(s.degraded, "there is no /proc: CPU and memory of services are unknown, and what leaves the process group of a service is not found")
 	}
 	if !s.opts.keeper {
 		st := s.keepState()
-		h := handed{}
 		if st != nil {
 			h.store = s.fifoStore(st)
 			s.takeRings(nil)
 		}
 		return st, h, nil
 	}
-	l, err := newLink(keeperLink)
-	if err != nil {
-		return nil, handed{}, fmt.Errorf("cannot talk to the keeper: %w", err)
-	}
-	h, err := greet(l)
-	if err != nil {
-		return nil, h, fmt.Errorf("the keeper does not say what there is: %w", err)
-	}
-	s.keeper = l
 	s.withCmd = s.opts.withCmd
 	var st *savedState
 	if fd := keeperState; sysIsFile(fd) {
@@ -1256,22 +1326,27 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 	if err != nil {
 		return "", nil, refuse("process_error", "cannot go over to %s: %v", visible(path), err)
 	}
-	return ver, func() {
-		background("upgrade", func() {
-			thaw := s.freeze()
-			rings, err := sysMemfdWith("zinit-logs", s.packRings())
-			env := os.Environ()
-			if err == nil {
-				env = append(env, ringsVar+"="+fmt.Sprint(rings))
-			}
-			ignoreForExec()
-			err = sysExecKeeping(path, os.Args, env, []int{rings})
-			s.catch()
-			logf(logError, "cannot execute %s: %v; going on with the present version", visible(path), err)
-			_ = sysClose(rings)
-			thaw()
-		})
-	}, nil
+	return ver, func() { background("upgrade", func() { s.goOver(path) }) }, nil
+}
+
+// goOver executes the new binary in this process. It returns only when that failed, and then all goes on as before.
+func (s *supervisor) goOver(path string) {
+	s.door.pause()
+	thaw := s.freeze()
+	env, keep := os.Environ(), []int(nil)
+	if rings, err := sysMemfdWith("zinit-logs", s.packRings()); err == nil {
+		env, keep = append(env, ringsVar+"="+fmt.Sprint(rings)), append(keep, rings)
+	}
+	if fd, err := s.door.descriptor(); err == nil {
+		env, keep = append(env, fmt.Sprintf("%s=%d %s", socketVar, fd, s.door.key())), append(keep, fd)
+	}
+	ignoreForExec()
+	err := sysExecKeeping(path, os.Args, env, keep)
+	closeAll(keep)
+	s.catch()
+	logf(logError, "cannot execute %s: %v; going on with the present version", visible(path), err)
+	thaw()
+	s.door.goOn()
 }
 
 // ringsVar names the descriptor with the log lines that an earlier image of this process kept.
@@ -1349,6 +1424,9 @@ func (s *supervisor) loadRings(data []byte) map[string][]byte {
 
 // handover ends this server for the next one: under the keeper, which keeps everything.
 func (s *supervisor) handover() {
+	if s.door != nil {
+		s.door.pause()
+	}
 	s.mu.Lock()
 	answered := s.answered
 	s.mu.Unlock()

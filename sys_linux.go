@@ -1477,3 +1477,13 @@ func sysWatchdogTimeout(f *os.File, seconds int) (int, error) {
 	}
 	return unix.IoctlGetInt(int(f.Fd()), unix.WDIOC_GETTIMEOUT)
 }
+
+// sysListenAgain makes us the one whom clients of a listening socket see (SO_PEERCRED): whoever called listen(2) last.
+func sysListenAgain(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, 1<<16-1)) } // the kernel knows the limit
+
+// sysReadable says whether there is something to read, or to accept.
+func sysReadable(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+}

@@ -498,3 +498,7 @@ func sysKeepMask() {}
 func sysUnread(int) bool { return false }
 
 func sysOwnTable() bool { return false }
+
+func sysListenAgain(int) error { return errNotSupported }
+
+func sysReadable(int) bool { return false }

@@ -269,6 +269,15 @@ func sysForeground(path string, argv []string) (failure string, err error) {
 // sysDup copies a descriptor; the copy is closed by an exec.
 func sysDup(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
 
+// sysFileID tells a file from every other that there is at the same time, and follows no link; "" if there is none.
+func sysFileID(path string) string {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return ""
+	}
+	return strconv.FormatUint(uint64(st.Dev), 16) + ":" + strconv.FormatUint(uint64(st.Ino), 16)
+}
+
 // sysFileSize is the size of an open file.
 func sysFileSize(fd int) (int, error) {
 	var st unix.Stat_t

@@ -317,6 +317,8 @@ func sysOwnTable() bool { return false }
 
 func sysDup(int) (int, error) { return -1, errNotSupported }
 
+func sysFileID(string) string { return "" }
+
 func sysFileSize(int) (int, error) { return 0, errNotSupported }
 
 func sysMap(int, int) ([]byte, error) { return nil, errNotSupported }
@@ -324,3 +326,7 @@ func sysMap(int, int) ([]byte, error) { return nil, errNotSupported }
 func sysUnmap([]byte) {}
 
 func sysTruncate(int) error { return errNotSupported }
+
+func sysListenAgain(int) error { return errNotSupported }
+
+func sysReadable(int) bool { return false }
