@@ -983,7 +983,7 @@ func (g *graph) enterStarting(u *unit) {
 		u.invocation = g.mint()
 	}
 	u.reason, u.exitCode, u.cause, u.leave = nil, nil, nil, staying
-	u.forced, u.restartAfterStop, u.byItself, u.probing = false, false, false, false
+	u.forced, u.restartAfterStop, u.byItself, u.probing, u.probeDue = false, false, false, false, time.Time{}
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = false, "", 0, 0
 	if u.boots && u.bootStarting.IsZero() {
 		u.bootStarting = g.now

@@ -845,7 +845,11 @@ func runWorld(seed int64, steps int) string {
 
 // TestGuards plays 10⁵ random events and holds the graph against its invariants after each.
 func TestGuards(t *testing.T) {
+	seeds := []int64{2497} // a check that was due for what the unit no longer is
 	for seed := int64(1); seed <= 200; seed++ {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		if fault := runWorld(seed, 500); fault != "" {
 			t.Fatalf("seed %d: %s", seed, fault)
 		}
