@@ -1453,12 +1453,12 @@ func (k *keeper) words(w bootWords) {
 	if w.watchdog == "" {
 		return
 	}
-	dog, err := openWatchdog(w.watchdog, watchdogSeconds)
+	device, err := openWatchdog(w.watchdog, watchdogSeconds)
 	if err != nil {
 		logf(logError, "%v", err)
 		return
 	}
-	k.watchdog = dog
+	k.watchdog = device
 	k.feedAt = time.Now()
 }
 
@@ -2874,7 +2874,7 @@ func onMachine() bool {
 
 // machineDown is the end, after all processes are gone: kind is poweroff, reboot or halt. Every part of it is limited in time, because a
 // disk may be dead. It returns at once where the machine is not ours; on a real machine it never returns.
-func machineDown(kind string, dog *watchdog) {
+func machineDown(kind string, w *watchdog) {
 	if !onMachine() {
 		return
 	}
@@ -2889,8 +2889,8 @@ func machineDown(kind string, dog *watchdog) {
 		{"turn off swap", b.swapOff},
 		{"unmount file systems", func() { b.unmountAll(b.mounts) }},
 		{"write all to disk", sysSync},
-	}, 15*time.Second, dog)
-	dog.close()
+	}, 15*time.Second, w)
+	w.close()
 	logf(logInfo, "%s", kind)
 	serverLog.flush(time.Second)
 	err := sysReboot(kind)
@@ -2906,9 +2906,9 @@ type downPart struct {
 }
 
 // doParts does each within the limit. The watchdog is fed meanwhile: together they may take longer than its time, but not for ever.
-func doParts(parts []downPart, limit time.Duration, dog *watchdog) {
+func doParts(parts []downPart, limit time.Duration, w *watchdog) {
 	for _, part := range parts {
-		_ = dog.feed()
+		_ = w.feed()
 		done := make(chan struct{})
 		background(part.what, func() {
 			defer close(done)
@@ -2916,7 +2916,7 @@ func doParts(parts []downPart, limit time.Duration, dog *watchdog) {
 				logf(logError, "cannot %s: %v", part.what, err)
 			}
 		})
-		if !dog.feedUntil(done, limit) {
+		if !w.feedUntil(done, limit) {
 			logf(logError, "gave up trying to %s", part.what)
 		}
 	}
