@@ -439,7 +439,9 @@ func (s *supervisor) touch(j *signalJob) {
 		return
 	}
 	r := reply{}
-	if err := l.proc.signal(j.sig); err != nil {
+	if err := l.proc.signal(j.sig); errors.Is(err, errGone) {
+		r.err = refuse("service_is_down", "cannot signal %s: it has no process", j.name)
+	} else if err != nil {
 		r.err = refuse("process_error", "cannot send %s to %s: %v", signalName(j.sig), j.name, err)
 	}
 	j.ticket.done <- r

@@ -227,7 +227,9 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, doubtful bool) {
 		s.release(u.name, u.gen)
 		s.submit(event{kind: eventSpawnFailed, name: u.name, gen: u.gen, text: "called back"})
 	default:
-		s.release(u.name, u.gen) // the start to come makes pipes of its own
+		s.release(u.name, u.gen)       // the start to come makes pipes of its own
+		u.invocation = newInvocation() // the one in doubt may have run
+		s.g.mark(u)
 		s.perform(&effect{kind: effectSpawn, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation})
 	}
 }
