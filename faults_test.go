@@ -1013,7 +1013,7 @@ func TestRow55_ManyServicesNeedFewThreads(t *testing.T) {
 	s.stop()
 }
 
-// Most of a boot is forked in rooms and the last of it by workers: whoever comes last must leave nothing behind.
+// TestEveryServiceOfABootStarts: no start is left behind, however often a boot is done.
 func TestEveryServiceOfABootStarts(t *testing.T) {
 	services := map[string]string{}
 	for n := range 40 {
