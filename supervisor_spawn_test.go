@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -217,4 +218,51 @@ func TestEndedPipeDoesNotSpin(t *testing.T) {
 	if n, err := unix.EpollWait(h.poller.fd, events, 200); n != 0 || err != nil {
 		t.Errorf("the loop is woken by %d descriptors that it does not read: %v", n, err)
 	}
+}
+
+// TestServersAdoptEachOther kills servers that are this very program, which the race detector looks at where the tests have it, in the middle of starts, stops and questions:
+// each service runs once, and what each server does beside its owner touches nothing of it.
+func TestServersAdoptEachOther(t *testing.T) {
+	services := map[string]string{}
+	const n = 20
+	dir := shortDir(t)
+	for i := range n {
+		more := "[lifecycle]\nrestart_delay_ms = 5\n"
+		if i%4 == 3 {
+			more += fmt.Sprintf("[dependencies]\nrequires = [\"s%02d\"]\n", i-1)
+		}
+		services[fmt.Sprintf("s%02d", i)] = playing(more, fmt.Sprintf("lock=%s/s%02d", dir, i), "print=up", "block")
+	}
+	s := newServer(t, services)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.prepare = func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = program, "zinit" }
+	for round := range 6 {
+		s.run("--log-level", "debug")
+		c := s.dial()
+		for i := range n {
+			for _, method := range []string{"restart", "stop", "start"}[:1+(i+round)%3] {
+				c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"service.%s","params":{"name":"s%02d"}}`+"\n", method, i))
+			}
+			c.send(`{"jsonrpc":"2.0","id":1,"method":"service.list_full"}` + "\n" + `{"jsonrpc":"2.0","id":1,"method":"debug.state"}` + "\n")
+		}
+		c.line()
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+		s.ended <- nil
+		if out, err := os.ReadFile(s.out.Name()); err != nil || strings.Contains(string(out), "DATA RACE") || strings.Contains(string(out), "panic") {
+			t.Fatalf("round %d, %v:\n%s", round, err, out)
+		}
+	}
+	s.run()
+	s.ok("start-all")
+	for i := range n {
+		s.ok("start", fmt.Sprintf("s%02d", i), "--wait")
+		if double, err := os.ReadFile(fmt.Sprintf("%s/s%02d.double", dir, i)); err == nil {
+			t.Errorf("there were two of s%02d: %s", i, double)
+		}
+	}
+	s.stop()
 }
