@@ -377,7 +377,7 @@ func (s *supervisor) openState(fd int, unread bool) *savedState {
 		return st
 	}
 	if j == nil {
-		if err := sysTruncate(fd); err == nil {
+		if err = sysTruncate(fd); err == nil {
 			j, err = openJournal(fd)
 		}
 		if j == nil {

@@ -221,11 +221,6 @@ func (q *startQueue) nextDue() (due time.Time) {
 	return due
 }
 
-// idle says that no start is under way.
-func (q *startQueue) idle() bool {
-	return len(q.waiting)+len(q.looking)+len(q.behind)+len(q.ready) == 0
-}
-
 // abandon undoes what was prepared for a start that becomes no process.
 func (s *supervisor) abandon(st *start) {
 	if st.id != 0 {
