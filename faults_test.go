@@ -1029,38 +1029,6 @@ func TestEveryServiceOfABootStarts(t *testing.T) {
 	}
 }
 
-// ordinary has the server run as a user who may not do everything: a number of its own, or whoever runs the test.
-func (s *server) ordinary() (uid int) {
-	s.t.Helper()
-	if uid = os.Getuid(); uid != 0 {
-		return uid
-	}
-	uid = 61000
-	for _, dir := range []string{s.dir, filepath.Join(s.dir, "services")} {
-		if err := os.Chown(dir, uid, uid); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	s.prepare = func(cmd *exec.Cmd) {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
-	}
-	return uid
-}
-
-// newServer makes the directories of a server that is to be run later.
-func newServer(t *testing.T, services map[string]string) *server {
-	t.Helper()
-	dir := shortDir(t)
-	s := &server{t: t, dir: dir, socket: filepath.Join(dir, "s.sock")}
-	if err := os.MkdirAll(filepath.Join(dir, "services"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range services {
-		s.write(name, text)
-	}
-	return s
-}
-
 // TestRow07_NoMoreProcesses: when the kernel grants no further process, a start fails with that reason and is tried again; all that runs goes on.
 func TestRow07_NoMoreProcesses(t *testing.T) {
 	needs(t, "prlimit")

@@ -339,15 +339,14 @@ func TestRow18_WhatSurvivesSigkillIsGivenUp(t *testing.T) {
 	stuck := &process{t: tab, pid: 0x3ffffff0, pidfd: -1, gone: func(e exit) { end <- e }} // a number above pid_max: nothing that we send arrives
 	stuck.kin = []kin{{by.p.pid, by.p.ticks()}}
 	begin := time.Now()
+	if left := stuck.survivors(false); left != 1 {
+		t.Errorf("%d survivors, want 1", left)
+	}
+	stuck.kin = nil
 	tab.mu.Lock()
 	stuck.killed, stuck.killedAt = true, begin
 	tab.pending = append(tab.pending, stuck)
 	tab.mu.Unlock()
-	left := stuck.survivors(false)
-	if left != 1 {
-		t.Errorf("%d survivors, want 1", left)
-	}
-	stuck.kin = nil
 	tab.sweep(begin.Add(leftoverLimit - time.Millisecond))
 	if len(end) != 0 {
 		t.Fatal("given up too early")
