@@ -1628,7 +1628,7 @@ func (f *logFile) start() {
 	gen := f.gen
 	background("log file "+f.path, func() { f.work(gen) })
 	if f.watch == nil {
-		f.watch = time.AfterFunc(stallLimit, f.look)
+		f.watch = later(stallLimit, "watch over log file "+f.path, f.look)
 		return
 	}
 	f.watch.Reset(stallLimit)

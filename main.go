@@ -66,14 +66,21 @@ var afterPanic = func() { os.Exit(70) }
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
 // and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
 func background(what string, f func()) {
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				panicked(what, r)
-			}
-		}()
-		f()
+	go reported(what, f)
+}
+
+// later is time.AfterFunc for what background does.
+func later(d time.Duration, what string, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { reported(what, f) })
+}
+
+func reported(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked(what, r)
+		}
 	}()
+	f()
 }
 
 // guarded turns a panic into an error: a defect in one step must not end PID 1.

@@ -47,7 +47,7 @@ var rooms = map[string]string{
 }
 
 // everywhere says what of main any file may use.
-var everywhere = []string{"background", "guarded"}
+var everywhere = []string{"background", "later", "guarded"}
 
 // bare gives every import an empty package: what the standard library is does not matter here, and the check takes no time.
 type bare map[string]*types.Package
@@ -143,7 +143,10 @@ func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.Fi
 						t.Errorf("%s: go outside background", fset.Position(n.Pos()))
 					}
 				case *ast.SelectorExpr:
-					if x, _ := n.X.(*ast.Ident); strings.HasPrefix(path, "graph") && x != nil && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "Sleep"}, n.Sel.Name) {
+					if n.Sel.Name == "AfterFunc" && (fn == nil || fn.Name.Name != "later") {
+						t.Errorf("%s: AfterFunc outside later: a panic in it is not reported", fset.Position(n.Pos()))
+					}
+					if x, _ := n.X.(*ast.Ident); strings.HasPrefix(path, "graph") && x != nil && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}, n.Sel.Name) {
 						t.Errorf("%s: the core looks at a clock; time is given to it", fset.Position(n.Pos()))
 					}
 				}
@@ -152,6 +155,27 @@ func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.Fi
 		}
 	}
 	return files
+}
+
+// TestFilesSayWhatTheyAre: every file begins with its sentence, and the parts of a room are short.
+func TestFilesSayWhatTheyAre(t *testing.T) {
+	const long = 500
+	paths, _ := filepath.Glob("*.go")
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		top, _, _ := strings.Cut(text, "\npackage ")
+		if !regexp.MustCompile(`(?m)^// ` + regexp.QuoteMeta(path) + ` .*[.;:]`).MatchString(top) {
+			t.Errorf("%s does not begin with a sentence about itself", path)
+		}
+		room, _, part := strings.Cut(path, "_")
+		if n := strings.Count(text, "\n"); part && room != "sys" && !strings.HasSuffix(path, "_test.go") && n > long {
+			t.Errorf("%s has %d lines, more than %d: divide it", path, n, long)
+		}
+	}
 }
 
 // TestFailureModes holds the table of failure modes in the README against the tests: there are rows 1 to 58, every test that a row names exists,

@@ -187,7 +187,7 @@ type burst struct {
 func newBurst() *burst {
 	b := &burst{}
 	debug.SetGCPercent(burstGarbage)
-	b.over = time.AfterFunc(burstOver, func() {
+	b.over = later(burstOver, "end of a burst", func() {
 		b.events.Store(0)
 		debug.SetGCPercent(idleGarbage)
 		debug.FreeOSMemory()

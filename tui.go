@@ -1681,7 +1681,7 @@ func (t *terminal) endBySignal(sigs ...os.Signal) (stop func()) {
 		if n, ok := sig.(syscall.Signal); ok {
 			code = 128 + int(n)
 		}
-		time.AfterFunc(time.Second, func() { os.Exit(code) })
+		later(time.Second, "exit", func() { os.Exit(code) })
 		t.giveBack()
 		t.mu.Lock()
 		t.gone = true
