@@ -124,6 +124,7 @@ type procs struct {
 	watch  *pidWatch // adopted processes that are no children of root
 	owned  map[int]*process
 	polled []*process // those for which there is no pidfd
+	spent  []int      // pidfds to close
 
 	execute func(p *process, sp *spec) error // begin, on the thread that forks; nil: here
 	handOff func(pid, pidfd int) bool        // brings a pidfd of that thread to our table; nil: it is there
@@ -170,6 +171,8 @@ func (t *procs) close() {
 	for _, p := range t.live {
 		p.closePidfd()
 	}
+	closeAll(t.spent)
+	t.spent = nil
 }
 
 // loop reaps when a child has ended, and looks after what is left of those that ended: at once then, else every leftoverPace while there is something.
@@ -187,6 +190,7 @@ func (t *procs) loop() {
 		if t.reaping.Load() {
 			t.reapAll()
 		}
+		t.closeSpent()
 		polls := t.poll()
 		switch {
 		case t.sweep(time.Now()):
@@ -510,12 +514,22 @@ func (t *procs) endUnknown(p *process) {
 	t.poke()
 }
 
+// closePidfd gives the pidfd up, under mu. The loop closes it: the caller may be the thread that forks, in whose table the number belongs to something else.
 func (p *process) closePidfd() {
 	if p.pidfd >= 0 {
 		delete(p.t.owned, p.pidfd)
-		_ = sysClose(p.pidfd)
+		p.t.spent = append(p.t.spent, p.pidfd)
 		p.pidfd = -1
+		p.t.poke()
 	}
+}
+
+func (t *procs) closeSpent() {
+	t.mu.Lock()
+	spent := t.spent
+	t.spent = nil
+	t.mu.Unlock()
+	closeAll(spent)
 }
 
 // ticks is the start time of the process as the kernel counts it, for adopt; 0 when it has gone.

@@ -751,6 +751,38 @@ func TestRow12_TheThreadThatForks(t *testing.T) {
 	}
 }
 
+// TestAnEndOnTheThreadThatForks gives back the pidfd in the table of the process, and nothing in the thread's own.
+func TestAnEndOnTheThreadThatForks(t *testing.T) {
+	r := startChild(t, newTestProcs(t), "block")
+	tab := newProcsOf(false)
+	t.Cleanup(tab.close)
+	p := tab.adoptReported(r.p.pid, "", "", nil, func(exit) {})
+	pidfd := p.pidfd
+	if pidfd < 0 {
+		skip(t, "pidfd_open is not permitted here")
+	}
+	type seen struct{ apart, there bool }
+	done := make(chan seen)
+	background("forking thread", func() {
+		table := newForkTable(tab.pidfdOf)
+		tab.reaped(p.pid, 0)
+		fd, err := sysDup(pidfd)
+		_ = sysClose(fd)
+		done <- seen{table.apart, err == nil}
+	})
+	s := <-done
+	if !s.apart {
+		skip(t, "unshare(CLONE_FILES) is not permitted here")
+	}
+	if !s.there {
+		t.Error("a descriptor in the table of the thread that forks was closed")
+	}
+	eventually(t, "the pidfd is closed", func() bool {
+		to, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", pidfd))
+		return !strings.Contains(to, "pidfd")
+	})
+}
+
 // noMoreThan waits until we have as many descriptors as before, at most: the sweeper of a table opens files of /proc for a moment.
 func noMoreThan(t testing.TB, before int) {
 	t.Helper()

@@ -155,7 +155,8 @@ func (s *soak) boundedState() {
 	}
 }
 
-var panicLine = regexp.MustCompile(`(?m)^.*(panic: |panic in |fatal error: |unexpected fault address|WARNING: DATA RACE).*$`)
+var panicLine = regexp.MustCompile(`(?m)^.*(panic: |panic in |fatal error: |unexpected fault address|WARNING: DATA RACE|` +
+	`does not answer|gives no sign of life|got lost|is lost|nobody knows how it ended|survived SIGKILL|did not end even after SIGKILL|cannot save the state|state is damaged|cannot go on with the output).*$`)
 
 // noPanic reads what the server and the keeper have printed since the last time.
 func (s *soak) noPanic() {
@@ -173,7 +174,7 @@ func (s *soak) noPanic() {
 		more, _ := s.out.ReadAt(text[:cap(text)], s.looks.logAt)
 		trace = text[at[0]:max(more, n)]
 	}
-	s.fault("a panic", "%s", trace[:min(len(trace), 2500)])
+	s.fault("a panic, or what must not be said", "%s", trace[:min(len(trace), 2500)])
 	s.looks.logAt += int64(at[1])
 }
 

@@ -285,10 +285,10 @@ func (s *soak) killer(long time.Duration) {
 // replace has another server take over, by a signal or a request, and waits until it answers. Connections may break meanwhile.
 func (s *soak) replace(signal bool, how string) {
 	old := s.client(3)
-	if !old.dial() {
+	defer old.close()
+	if old.ask("system.ping", nil, patience).Result == nil { // so that the old server has accepted it, and not the new one from the queue
 		return
 	}
-	defer old.close()
 	s.era.Add(1)
 	defer s.era.Add(1)
 	s.replaced.Add(1)
@@ -380,6 +380,9 @@ func (c *soakClient) dial() bool {
 		}
 		if c.s.looks.based() {
 			c.s.refused.Add(1)
+			if c.s.box != nil && !c.s.over.Load() {
+				c.s.fault("a connection is refused", "though the keeper holds the socket: %v", err)
+			}
 		}
 	}
 	if !c.s.gone() {
