@@ -65,7 +65,7 @@ var soakRequests = []struct {
 	}},
 	{3, (*soakClient).follow},
 	{6, func(c *soakClient) {
-		c.ask("service.wait", object{"name": c.one(c.s.all), "state": c.one([]string{"running", "exited", "failed", "inactive"}), "timeout_ms": c.rng.IntN(300)}, time.Second)
+		c.ask("service.wait", object{"name": c.one(c.s.all), "state": c.one([]string{"running", "exited", "failed", "inactive"}), "timeout_ms": 1 + c.rng.IntN(300)}, time.Second)
 	}},
 	{3, (*soakClient).batch},
 	{3, (*soakClient).garbage},
@@ -81,7 +81,7 @@ func (c *soakClient) dynamic() string { return fmt.Sprint("dynamic", c.rng.IntN(
 func (c *soakClient) act(method string, of []string) {
 	p := object{"name": c.one(of)}
 	if c.rng.IntN(4) == 0 {
-		p["wait"], p["timeout_ms"] = true, c.rng.IntN(1000)
+		p["wait"], p["timeout_ms"] = true, 1+c.rng.IntN(1000)
 	}
 	c.ask(method, p, 2*time.Second)
 }

@@ -258,7 +258,7 @@ const startSlack = 30 * time.Millisecond
 func (s *supervisor) findStarted(u *unit, since int64, known map[int]bool, pipes []int, exits *[]exitRecord) kin {
 	if !haveProc() {
 		if s.keeper == nil {
-			return kin{}
+			return findByOutput(pipes, known)
 		}
 		return s.findBlindly(pipes, known, exits)
 	}
@@ -314,6 +314,24 @@ func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitR
 			return kin{pid: youngest}
 		}
 	}
+}
+
+// findByOutput is findStarted for a standalone server without /proc: of all that lead a session it is the one that has a pipe of the start as its stdout or stderr. The
+// pids above those that are known come first; there it is, unless the pids have begun anew since.
+func findByOutput(pipes []int, known map[int]bool) kin {
+	first := 2
+	for pid := range known {
+		first = max(first, pid+1)
+	}
+	for range 2 { // a fork that has not executed yet has them in a moment
+		for n := range sysMaxPid {
+			pid := (first + n) % sysMaxPid
+			if pid > 1 && !known[pid] && sysLeads(pid) && (sysHasOpen(pid, 1, pipes) || sysHasOpen(pid, 2, pipes)) {
+				return kin{pid: pid}
+			}
+		}
+	}
+	return kin{}
 }
 
 // discard kills what an unreadable state left running: all processes below our parent that carry the name of a start. After a

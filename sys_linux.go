@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -518,6 +519,27 @@ func sysKillOne(k kin, sig int) error {
 
 // sysLeads says whether a process leads a session.
 func sysLeads(pid int) bool { return sysSession(pid) == pid }
+
+// sysMaxPid is above every pid (PID_MAX_LIMIT).
+const sysMaxPid = 4 << 20
+
+// sysHasOpen says whether a descriptor of a process is one of these files, without /proc; false also where we may not know.
+func sysHasOpen(pid, number int, files []int) bool {
+	pidfd, err := sysPidfd(pid)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(pidfd)
+	fd, err := unix.PidfdGetfd(pidfd, number, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st, own unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && slices.ContainsFunc(files, func(file int) bool {
+		return unix.Fstat(file, &own) == nil && own.Dev == st.Dev && own.Ino == st.Ino
+	})
+}
 
 // sysSession and sysGroup ask for the session and the process group of a process, without /proc; 0: there is no such process.
 func sysSession(pid int) int { sid, _ := unix.Getsid(pid); return max(sid, 0) }

@@ -204,6 +204,10 @@ func sysParentSignal(int) {}
 
 func sysLeads(int) bool { return false }
 
+const sysMaxPid = 1
+
+func sysHasOpen(int, int, []int) bool { return false }
+
 func sysForkCommand(string, []string) (int, bool, error) { return 0, false, errNotSupported }
 
 func sysTakeTerminal() {}
