@@ -179,17 +179,17 @@ func (t *procs) close() {
 func (t *procs) loop() {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	for {
-		select {
-		case <-t.events:
-		case <-t.wake:
-		case <-timer.C:
-		case <-t.closed:
-			return
+	for more := false; ; {
+		if !more {
+			select {
+			case <-t.events:
+			case <-t.wake:
+			case <-timer.C:
+			case <-t.closed:
+				return
+			}
 		}
-		if t.reaping.Load() {
-			t.reapAll()
-		}
+		more = t.reaping.Load() && t.reapSome()
 		t.closeSpent()
 		polls := t.poll()
 		switch {
@@ -201,22 +201,20 @@ func (t *procs) loop() {
 	}
 }
 
-// reapAll takes every exit there is: SIGCHLD is one bit, however many children ended.
-func (t *procs) reapAll() {
-	for more := true; more; {
-		t.birth.Lock()
-		t.mu.Lock()
-		for range reapBatch {
-			pid, status := sysWait()
-			if pid <= 0 {
-				more = false
-				break
-			}
-			t.took(pid, status)
+// reapSome takes the exits that there are, up to reapBatch, and says whether there may be more: SIGCHLD is one bit, however many children ended.
+func (t *procs) reapSome() (more bool) {
+	t.birth.Lock()
+	defer t.birth.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for range reapBatch {
+		pid, status := sysWait()
+		if pid <= 0 {
+			return false
 		}
-		t.mu.Unlock()
-		t.birth.Unlock()
+		t.took(pid, status)
 	}
+	return true
 }
 
 // reaped is told that pid was waited for with this status (as wait(2) encodes it). Unknown pids are orphans.
@@ -551,11 +549,16 @@ func (p *process) stop(sig int) { p.t.stop([]*process{p}, []int{sig}) }
 // stop stops many, each with its own signal.
 func (t *procs) stop(all []*process, sigs []int) {
 	t.listKin(all)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i, p := range all {
-		p.stopping = true
-		_ = p.send(sigs[i])
+	const atOnce = 32 // who reaps has much to do meanwhile
+	for len(all) > 0 {
+		n := min(atOnce, len(all))
+		t.mu.Lock()
+		for i, p := range all[:n] {
+			p.stopping = true
+			_ = p.send(sigs[i])
+		}
+		t.mu.Unlock()
+		all, sigs = all[n:], sigs[n:]
 	}
 }
 

@@ -25,14 +25,15 @@ import (
 
 // supervisor ties the graph to real processes, logs and clients. There are two doors: submit to change, view to look. Everything else belongs to the owner.
 type supervisor struct {
-	opts  serverOptions
-	mode  string
-	begun time.Time
-	procs *procs
-	logs  *logHub
-	moves *moveHub
-	inbox queue[note]
-	alarm *time.Timer // when the next turn is due
+	opts    serverOptions
+	mode    string
+	begun   time.Time
+	procs   *procs
+	logs    *logHub
+	moves   *moveHub
+	inbox   queue[note]
+	alarm   *time.Timer // when the next turn is due …
+	alarmAt time.Time   // … at the latest; zero: not at all
 
 	mu sync.Mutex // the only lock: held during a step, and by view
 	g  *graph
@@ -229,23 +230,28 @@ func (s *supervisor) run(quit <-chan struct{}) {
 		if took := time.Since(now); took > slowTurn {
 			logf(logDebug, "one turn of the supervisor took %s", span(took))
 		}
+		s.prepareMore(now) // while the kernel executes what is ready
 		s.forkNext()
 		s.prepareMore(time.Now())
 		s.wind()
 	}
 }
 
-// wind sets the alarm for the next deadline.
+// wind sets the alarm for the next deadline. One that comes later than the alarm leaves it alone: waking once too early is cheaper than setting it for each start.
 func (s *supervisor) wind() {
 	next := s.g.nextDue()
 	if due := s.starts.nextDue(); next.IsZero() || !due.IsZero() && due.Before(next) {
 		next = due
 	}
-	if next.IsZero() {
+	now := time.Now()
+	switch {
+	case next.IsZero():
 		s.alarm.Stop()
-		return
+		s.alarmAt = time.Time{}
+	case s.alarmAt.IsZero() || next.Before(s.alarmAt) || !s.alarmAt.After(now):
+		s.alarm.Reset(next.Sub(now))
+		s.alarmAt = next
 	}
-	s.alarm.Reset(time.Until(next))
 }
 
 // turn takes what the owner was told.
