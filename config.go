@@ -2357,36 +2357,13 @@ func containsAny(s string, words ...string) bool {
 
 // --- signals ---
 
-// linuxSignals are the names by number (signal(7), all but MIPS); index 0 is none.
-const linuxSignals = `- HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
-	CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`
-
-// mipsSignals are the same of Linux on MIPS.
-const mipsSignals = `- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM USR1
-	USR2 CHLD PWR WINCH URG IO STOP TSTP CONT TTIN TTOU VTALRM PROF XCPU XFSZ`
-
-// darwinSignals are the same of macOS (sys/signal.h), which has no real-time signals.
-const darwinSignals = `- HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM URG
-	STOP TSTP CONT CHLD TTIN TTOU IO XCPU XFSZ VTALRM PROF WINCH INFO USR1 USR2`
-
 // otherSignals are second names.
 var otherSignals = [][2]string{{"IOT", "ABRT"}, {"CLD", "CHLD"}, {"POLL", "IO"}}
 
-// The real-time signals as programs see them (glibc keeps 32 and 33 for itself); 0: there are none.
-func signalTable() (names []string, rtMin, rtMax int) {
-	if runtime.GOOS == "darwin" {
-		return strings.Fields(darwinSignals), 0, 0
-	}
-	if strings.HasPrefix(runtime.GOARCH, "mips") {
-		return strings.Fields(mipsSignals), 34, 127
-	}
-	return strings.Fields(linuxSignals), 34, 64
-}
-
 // parseSignal reads TERM, SIGTERM, sigterm, RTMIN+3, RTMAX-1 or a number of this system.
 func parseSignal(s string) (int, error) {
-	names, rtMin, rtMax := signalTable()
-	most := max(len(names)-1, rtMax)
+	names := sysSignals()
+	most := max(len(names)-1, sigRtmax)
 	word := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if n, err := strconv.Atoi(s); err == nil {
 		if n < 1 || n > most {
@@ -2406,7 +2383,7 @@ func parseSignal(s string) (int, error) {
 		name  string
 		n     int
 		signs string
-	}{{"RTMIN", rtMin, "+"}, {"RTMAX", rtMax, "-"}} {
+	}{{"RTMIN", sigRtmin, "+"}, {"RTMAX", sigRtmax, "-"}} {
 		rest, ok := strings.CutPrefix(word, base.name)
 		if !ok || base.n == 0 {
 			continue
@@ -2415,10 +2392,10 @@ func parseSignal(s string) (int, error) {
 			return base.n, nil
 		}
 		n, err := strconv.Atoi(rest)
-		if err == nil && strings.HasPrefix(rest, base.signs) && base.n+n >= rtMin && base.n+n <= rtMax {
+		if err == nil && strings.HasPrefix(rest, base.signs) && base.n+n >= sigRtmin && base.n+n <= sigRtmax {
 			return base.n + n, nil
 		}
-		return 0, fmt.Errorf("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), rtMax-rtMin)
+		return 0, fmt.Errorf("unknown signal %s; the real-time signals are SIGRTMIN+0 to SIGRTMIN+%d", quoted(s), sigRtmax-sigRtmin)
 	}
 	if near := nearest(word, names[1:]); near != "" {
 		return 0, fmt.Errorf("unknown signal %s; did you mean \"SIG%s\"?", quoted(s), near)
@@ -2428,14 +2405,14 @@ func parseSignal(s string) (int, error) {
 
 // signalName is SIGTERM, SIGRTMIN+3, or the bare number of a signal without a name.
 func signalName(n int) string {
-	names, rtMin, rtMax := signalTable()
+	names := sysSignals()
 	switch {
 	case n > 0 && n < len(names):
 		return "SIG" + names[n]
-	case rtMin > 0 && n == rtMin:
+	case sigRtmin > 0 && n == sigRtmin:
 		return "SIGRTMIN"
-	case rtMin > 0 && n > rtMin && n <= rtMax:
-		return fmt.Sprintf("SIGRTMIN+%d", n-rtMin)
+	case sigRtmin > 0 && n > sigRtmin && n <= sigRtmax:
+		return fmt.Sprintf("SIGRTMIN+%d", n-sigRtmin)
 	}
 	return strconv.Itoa(n)
 }

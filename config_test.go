@@ -499,6 +499,12 @@ func TestSignals(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
+	for word, want := range map[string]int{"HUP": sigHup, "INT": sigInt, "USR1": sigUsr1, "USR2": sigUsr2, "PIPE": sigPipe, "CHLD": sigChld, "CONT": sigCont, "STOP": sigStop,
+		"TSTP": sigTstp, "TTIN": sigTtin, "TTOU": sigTtou, "URG": sigUrg, "PROF": sigProf, "PWR": sigPwr, "RTMIN": sigRtmin, "RTMAX": sigRtmax} {
+		if n, err := parseSignal(word); err != nil || n != want {
+			t.Errorf("%s is %d (%v), and %d for the keeper", word, n, err, want)
+		}
+	}
 	for word, want := range map[string]int{"SIGRTMIN": 34, "RTMIN+3": 37, "RTMAX": 64, "SIGRTMAX-1": 63, "SIGPWR": 30, "SYS": 31, "32": 32} {
 		if n, err := parseSignal(word); err != nil || n != want {
 			t.Errorf("%s is %d (%v), want %d", word, n, err, want)

@@ -283,21 +283,6 @@ type keeperClosing struct {
 	forced bool
 }
 
-// Signal numbers of Linux, the only system with a keeper. sigTerm and sigKill are those of every system.
-const (
-	sigHup  = 1
-	sigInt  = 2
-	sigUsr1 = 10
-	sigUsr2 = 12
-	sigPipe = 13
-	sigChld = 17
-	sigCont = 18
-	sigStop = 19
-	sigTstp = 20
-	sigTtin = 21
-	sigTtou = 22
-)
-
 const (
 	quickDeath   = 2 * time.Second
 	maxTries     = 10
@@ -463,7 +448,7 @@ func keeperSignals() []os.Signal {
 	var all []os.Signal
 	for n := 1; n <= 64; n++ {
 		switch n {
-		case sigKill, sigStop, 23, 27, 32, 33, 34: // URG, PROF and those of threads
+		case sigKill, sigStop, sigUrg, sigProf, 32, 33, 34: // the last are those of threads
 			continue
 		}
 		all = append(all, syscall.Signal(n))

@@ -21,9 +21,6 @@ import (
 )
 
 const (
-	sigKill = 9
-	sigTerm = 15
-
 	// leftoverPace is how often what is left of an ended service is looked at again. Nothing ticks while nothing is left.
 	leftoverPace = 50 * time.Millisecond
 	// adoptedPace is how often an adopted process is looked at whose end nobody tells.

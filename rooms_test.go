@@ -25,7 +25,7 @@ var rooms = map[string]string{
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
 		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
-	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus sigKill sigTerm closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
+	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug String) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
 	"rpc": "link(socketKey) wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
@@ -42,7 +42,7 @@ var rooms = map[string]string{
 	"health": "config(healthDef execDef visible) proc(errnoOf) main(version)",
 	"logs":   "config(loggingDef visible) rpc(appendJSON) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
-	"config": "sys(sysReadRegular sysKeepOwner) rpc(checkText decodeJSON) main(version)",
+	"config": "sys(sysReadRegular sysKeepOwner sysSignals sigRtmin sigRtmax) rpc(checkText decodeJSON) main(version)",
 	"sys":    "proc(spec nullFile procStat closeAll files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer)",
 }
 

@@ -926,6 +926,14 @@ const (
 	sigRtmin     = 34 // as glibc, systemd and docker count: the kernel's first two are taken by threads
 )
 
+// sigRtmax is the last real-time signal (signal(7)).
+var sigRtmax = func() int {
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		return 127
+	}
+	return 64
+}()
+
 // sysSubreaper makes orphans ours also when we are not PID 1 (prctl(2)).
 func sysSubreaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 

@@ -361,7 +361,8 @@ func terminalSet(fd int, state *termState) error {
 const (
 	sysHasKeeper = false
 	sigPwr       = 30
-	sigRtmin     = 34
+	sigRtmin     = 0 // there are no real-time signals
+	sigRtmax     = 0
 )
 
 func sysSubreaper() {}

@@ -10,11 +10,43 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Signals have other numbers on MIPS and on macOS.
+const (
+	sigHup  = int(unix.SIGHUP)
+	sigInt  = int(unix.SIGINT)
+	sigKill = int(unix.SIGKILL)
+	sigUsr1 = int(unix.SIGUSR1)
+	sigUsr2 = int(unix.SIGUSR2)
+	sigPipe = int(unix.SIGPIPE)
+	sigTerm = int(unix.SIGTERM)
+	sigChld = int(unix.SIGCHLD)
+	sigCont = int(unix.SIGCONT)
+	sigStop = int(unix.SIGSTOP)
+	sigTstp = int(unix.SIGTSTP)
+	sigTtin = int(unix.SIGTTIN)
+	sigTtou = int(unix.SIGTTOU)
+	sigUrg  = int(unix.SIGURG)
+	sigProf = int(unix.SIGPROF)
+)
+
+// sysSignals are the names of the signals by number, without SIG; the first is none.
+func sysSignals() []string {
+	names := []string{"-"}
+	for {
+		name := unix.SignalName(syscall.Signal(len(names)))
+		if name == "" {
+			return names
+		}
+		names = append(names, strings.TrimPrefix(name, "SIG"))
+	}
+}
 
 const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 

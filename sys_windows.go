@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -172,9 +173,35 @@ func stopUntilContinued() {}
 
 const (
 	sysHasKeeper = false
-	sigPwr       = 30
 	sigRtmin     = 34
+	sigRtmax     = 64
 )
+
+// The signals are those of Linux: only their names are of use here.
+const (
+	sigHup  = 1
+	sigInt  = 2
+	sigKill = 9
+	sigUsr1 = 10
+	sigUsr2 = 12
+	sigPipe = 13
+	sigTerm = 15
+	sigChld = 17
+	sigCont = 18
+	sigStop = 19
+	sigTstp = 20
+	sigTtin = 21
+	sigTtou = 22
+	sigUrg  = 23
+	sigProf = 27
+	sigPwr  = 30
+)
+
+// sysSignals are the names of the signals by number, without SIG; the first is none.
+func sysSignals() []string {
+	return strings.Fields(`- HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT
+		CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS`)
+}
 
 func sysSubreaper() {}
 
