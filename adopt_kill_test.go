@@ -150,7 +150,7 @@ func (s *soak) allRun(many int) {
 		n := 0
 		text = ""
 		for _, st := range all {
-			if st.State == "running" && st.PID != 0 {
+			if st.State == running && st.PID != 0 {
 				n++
 			} else {
 				text += fmt.Sprintf(" %s is %s: %s", st.Name, st.State, mustJSON(st.Reason))

@@ -876,7 +876,7 @@ func init() {
 	reason := fmt.Sprint(err)
 	for {
 		if wish := room.open(reason); wish != "" {
-			machineDown(wish, dog)
+			machineDown(powerKind(wish), dog)
 			reason = "machineDown returned"
 		}
 	}

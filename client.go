@@ -279,7 +279,7 @@ func (c *cli) callOnce(method string, p params, into any) (json.RawMessage, erro
 			continue
 		}
 		if f.LeftOut > 0 && c.cmd != nil {
-			hint("the answer to %s lacks %d more: one answer has at most 4 MiB", method, f.LeftOut)
+			hint("the answer to %s lacks %d more: all of it would be too large", method, f.LeftOut)
 		}
 		if into == nil {
 			return f.Result, nil
@@ -506,13 +506,16 @@ func (c *cli) paint(style, s string) string {
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
 }
 
-func stateStyle(state string) string {
-	switch state {
-	case "running":
+// state is a state in its colour.
+func (c *cli) state(s state) string { return c.paint(stateStyle(s), s.String()) }
+
+func stateStyle(s state) string {
+	switch s {
+	case running:
 		return styleGreen
-	case "failed":
+	case failed:
 		return styleRed
-	case "blocked", "starting", "stopping":
+	case blocked, starting, stopping:
 		return styleYellow
 	}
 	return styleDim
@@ -694,10 +697,10 @@ func reasonText(r *wireReason) string {
 // detail says in a few words what is worth knowing about a service beyond its state.
 func detail(s *serviceStatusFull) string {
 	var parts []string
-	if s.State == "failed" || s.State == "stopping" || s.RestartInMS != nil {
+	if s.State == failed || s.State == stopping || s.RestartInMS != nil {
 		parts = append(parts, reasonText(s.Reason))
 	}
-	if s.State == "exited" && s.Reason == nil && s.ExitCode != nil && *s.ExitCode != 0 {
+	if s.State == exited && s.Reason == nil && s.ExitCode != nil && *s.ExitCode != 0 {
 		parts = append(parts, fmt.Sprintf("exit code %d", *s.ExitCode))
 	}
 	if len(s.BlockedBy) > 0 {
@@ -706,7 +709,7 @@ func detail(s *serviceStatusFull) string {
 	if s.RestartInMS != nil {
 		parts = append(parts, "restart in "+people(millis(*s.RestartInMS)))
 	}
-	if s.Health != nil && s.Health.Failures > 0 && s.State != "failed" {
+	if s.Health != nil && s.Health.Failures > 0 && s.State != failed {
 		parts = append(parts, fmt.Sprintf("%d failed checks: %s", s.Health.Failures, s.Health.LastError))
 	}
 	if s.RestartCount > 0 {
@@ -885,9 +888,9 @@ func progressText(status json.RawMessage) string {
 		return "waits for " + strings.Join(s.BlockedBy, " and ")
 	}
 	if s.RestartInMS != nil {
-		return s.State + ", restart in " + people(millis(*s.RestartInMS))
+		return s.State.String() + ", restart in " + people(millis(*s.RestartInMS))
 	}
-	return s.State
+	return s.State.String()
 }
 
 // patient makes a call that takes as long as services take to stop or start. Only --timeout ends it, without an end to what was asked.
@@ -987,7 +990,7 @@ func (c *cli) printServices(all []serviceStatusFull) {
 		{text: "MEMORY", right: true}, {text: "DETAIL"}}}
 	for i := range all {
 		s := &all[i]
-		row := []cell{{text: s.Name}, {text: s.State, style: stateStyle(s.State)}, {text: "-", right: true},
+		row := []cell{{text: s.Name}, {text: s.State.String(), style: stateStyle(s.State)}, {text: "-", right: true},
 			{text: "-", right: true}, {text: "-", right: true}, {text: detail(s)}}
 		if s.PID != 0 {
 			row[2].text, row[3].text = strconv.Itoa(s.PID), people(millis(s.UptimeMS))
@@ -1023,12 +1026,12 @@ func cmdStatus(c *cli) int {
 
 // tally counts the services by state: "3 services: 2 running, 1 failed".
 func tally(all []serviceStatusFull) string {
-	count := map[string]int{}
+	count := map[state]int{}
 	for i := range all {
 		count[all[i].State]++
 	}
 	var parts []string
-	for _, s := range []string{"running", "starting", "stopping", "blocked", "failed", "exited", "inactive"} {
+	for _, s := range []state{running, starting, stopping, blocked, failed, exited, inactive} {
 		if count[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
 		}
@@ -1055,9 +1058,9 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 			c.entry(12, "  "+key, value, style)
 		}
 	}
-	line("state", s.State, stateStyle(s.State))
-	line("wish", s.Wish, "")
-	if s.State == "failed" || s.RestartInMS != nil || s.State == "stopping" {
+	line("state", s.State.String(), stateStyle(s.State))
+	line("wish", string(s.Wish), "")
+	if s.State == failed || s.RestartInMS != nil || s.State == stopping {
 		line("reason", reasonText(s.Reason), "")
 	}
 	line("waits for", strings.Join(s.BlockedBy, ", "), "")
@@ -1095,14 +1098,14 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 	if s.ConfigChanged {
 		line("changed", "the new configuration counts from the next start", "")
 	}
-	if s.State == "failed" || s.State == "blocked" {
+	if s.State == failed || s.State == blocked {
 		fmt.Fprintln(c.out, c.paint(styleDim, c.fit("  hint: zinit why "+s.Name)))
 	}
 }
 
 // sortOfService is what sort of service it is: "service, class user, oneshot".
 func sortOfService(s *serviceStatusFull) string {
-	text := s.Kind + ", class " + s.Class
+	text := string(s.Kind) + ", class " + string(s.Class)
 	if s.Oneshot {
 		text += ", oneshot"
 	}
@@ -1144,24 +1147,8 @@ func (c *cli) paragraph(text string) {
 }
 
 func cmdStats(c *cli) int {
-	type stats struct {
-		Name        string  `json:"name"`
-		PID         int     `json:"pid"`
-		CPUPercent  float64 `json:"cpu_percent"`
-		MemoryBytes int64   `json:"memory_bytes"`
-		Threads     int     `json:"threads"`
-		FDs         int     `json:"fds"`
-		Processes   int     `json:"processes"`
-		Children    []struct {
-			PID         int     `json:"pid"`
-			PPID        int     `json:"ppid"`
-			Command     string  `json:"command"`
-			CPUPercent  float64 `json:"cpu_percent"`
-			MemoryBytes int64   `json:"memory_bytes"`
-		} `json:"children"`
-	}
 	return c.blocks(c.args, "service.stats", func(name string, r json.RawMessage) int {
-		var s stats
+		var s statsResult
 		if err := decodeJSON(r, &s); err != nil {
 			return c.fail("", err)
 		}
@@ -1206,7 +1193,7 @@ func cmdGraph(c *cli) int {
 
 // textOf prints the `text` of a result. The text is for programs too: it is cut only at a terminal.
 func (c *cli) textOf(method string, p params) int {
-	var result struct{ Text string }
+	var result textResult
 	raw, err := c.call(method, p, &result)
 	if err != nil {
 		name, _ := p["name"].(string)
@@ -1226,7 +1213,7 @@ func (c *cli) textOf(method string, p params) int {
 
 func cmdWhy(c *cli) int {
 	return c.blocks(c.args, "service.why", func(name string, r json.RawMessage) int {
-		var a struct{ Text string }
+		var a textResult
 		if err := decodeJSON(r, &a); err != nil {
 			return c.fail("", err)
 		}
@@ -1238,7 +1225,7 @@ func cmdWhy(c *cli) int {
 func cmdHealth(c *cli) int {
 	type one struct {
 		Name  string `json:"name"`
-		State string `json:"state"`
+		State state  `json:"state"`
 		OK    bool   `json:"ok"`
 	}
 	result := struct {
@@ -1262,14 +1249,14 @@ func cmdHealth(c *cli) int {
 	}
 	for i := range all {
 		s := &all[i]
-		if len(names) > 0 && !slices.Contains(names, s.Name) || len(names) == 0 && s.Wish != "up" {
+		if len(names) > 0 && !slices.Contains(names, s.Name) || len(names) == 0 && s.Wish != wishUp {
 			continue
 		}
-		ok := s.State == "running" || s.State == "exited" && s.Wish == "up" && s.RestartInMS == nil
+		ok := s.State == running || s.State == exited && s.Wish == wishUp && s.RestartInMS == nil
 		result.OK = result.OK && ok
 		result.Services = append(result.Services, one{s.Name, s.State, ok})
 		if !ok && !c.json {
-			text := s.Name + " is " + s.State
+			text := s.Name + " is " + s.State.String()
 			if d := detail(s); d != "" {
 				text += " (" + d + ")"
 			}
@@ -1402,7 +1389,7 @@ func (c *cli) printLog(l *logLine, named bool, width int) {
 	if !c.has("raw") {
 		text = visible(text)
 	}
-	if l.Stream == "stderr" {
+	if l.Stream == streamStderr {
 		text = c.paint(styleYellow, text)
 	}
 	fmt.Fprintln(c.out, head+text)
@@ -1525,12 +1512,7 @@ func cmdMonitor(c *cli) int {
 			fmt.Fprintf(c.out, "%s\n", raw)
 			return
 		}
-		var e struct {
-			TimeMS                  int64 `json:"time_ms"`
-			Type, Service, From, To string
-			Reason                  *wireReason
-			Lost                    int64
-		}
+		var e serviceEvent
 		if decodeJSON(raw, &e) != nil {
 			return
 		}
@@ -1538,8 +1520,8 @@ func cmdMonitor(c *cli) int {
 			fmt.Fprintf(c.out, "(%s lost: too slow)\n", plural(int(e.Lost), "event"))
 		}
 		text := visible(e.Type)
-		if e.To != "" {
-			text = c.paint(stateStyle(e.From), e.From) + " -> " + c.paint(stateStyle(e.To), e.To)
+		if e.From != nil && e.To != nil {
+			text = c.state(*e.From) + " -> " + c.state(*e.To)
 		}
 		if e.Reason != nil {
 			text += " (" + visible(reasonText(e.Reason)) + ")"
@@ -1551,7 +1533,7 @@ func cmdMonitor(c *cli) int {
 // --- commands that act on services ---
 
 func cmdStart(c *cli) int {
-	return c.act("service.start", params{"tree": c.has("tree")}, []string{"running", "exited"})
+	return c.act("service.start", params{"tree": c.has("tree")}, []state{running, exited})
 }
 
 func cmdStop(c *cli) int {
@@ -1559,17 +1541,19 @@ func cmdStop(c *cli) int {
 }
 
 func cmdRestart(c *cli) int {
-	return c.act("service.restart", params{}, []string{"running", "exited"})
+	return c.act("service.restart", params{}, []state{running, exited})
 }
 
 // act starts, stops or restarts services. With --wait the states in `good` are the aim; none: every state is.
-func (c *cli) act(method string, p params, good []string) int {
+func (c *cli) act(method string, p params, good []state) int {
 	if !c.has("wait") {
 		return c.each(c.args, method, p, func(name string, r json.RawMessage) int {
-			var answer struct{ State string }
-			_ = decodeJSON(r, &answer)
-			fmt.Fprintln(c.out, visible(name)+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
-			if answer.State == "blocked" || answer.State == "failed" {
+			var answer stateResult
+			if err := decodeJSON(r, &answer); err != nil {
+				return c.fail(name, err)
+			}
+			fmt.Fprintln(c.out, visible(name)+": "+c.state(answer.State))
+			if answer.State == blocked || answer.State == failed {
 				hint("zinit why %s", name)
 			}
 			return exitDone
@@ -1580,7 +1564,7 @@ func (c *cli) act(method string, p params, good []string) int {
 }
 
 // await makes a call that waits, for all names at once, and says how each of them came out.
-func (c *cli) await(method string, p params, good []string) int {
+func (c *cli) await(method string, p params, good []state) int {
 	names, code := c.names(c.args)
 	if code != exitDone {
 		return code
@@ -1602,7 +1586,7 @@ func (c *cli) await(method string, p params, good []string) int {
 		answer := r.settled()
 		if good == nil || slices.Contains(good, answer.State) {
 			if !c.json {
-				fmt.Fprintln(c.out, r.name+": "+c.paint(stateStyle(answer.State), visible(answer.State)))
+				fmt.Fprintln(c.out, r.name+": "+c.state(answer.State))
 			}
 			continue
 		}
@@ -1615,12 +1599,7 @@ func (c *cli) await(method string, p params, good []string) int {
 }
 
 // settled is the answer of a call that waited.
-type settled struct {
-	State     string
-	BlockedBy []string `json:"blocked_by"`
-}
-
-func (r *request) settled() (s settled) {
+func (r *request) settled() (s waitResult) {
 	_ = decodeJSON(r.result, &s)
 	return s
 }
@@ -1635,14 +1614,14 @@ func (c *cli) awaitEachOther(all []*request) error {
 	var again []string
 	for _, r := range all {
 		s := r.settled()
-		if s.State == "blocked" && slices.ContainsFunc(s.BlockedBy, func(n string) bool { return asked[n] }) {
+		if s.State == blocked && slices.ContainsFunc(s.BlockedBy, func(n string) bool { return asked[n] }) {
 			again = append(again, r.name)
 		}
 	}
 	if len(again) == 0 {
 		return nil
 	}
-	second, err := c.gather(again, "service.wait", params{"state": "running"})
+	second, err := c.gather(again, "service.wait", params{"state": running})
 	for _, r := range all {
 		for _, s := range second {
 			if s.name == r.name && s.done {
@@ -1654,8 +1633,8 @@ func (c *cli) awaitEachOther(all []*request) error {
 }
 
 // disappointed says why a service did not get to where it was awaited, and what to do.
-func (c *cli) disappointed(name, state string, blockedBy []string) int {
-	text := name + " is " + state
+func (c *cli) disappointed(name string, is state, blockedBy []string) int {
+	text := name + " is " + is.String()
 	var s serviceStatusFull
 	if len(blockedBy) > 0 {
 		text += ", waits for " + strings.Join(blockedBy, ", ")
@@ -1663,7 +1642,7 @@ func (c *cli) disappointed(name, state string, blockedBy []string) int {
 		text += " (" + detail(&s) + ")"
 	}
 	errorf("%s", text)
-	if state == "blocked" { // only a person can help
+	if is == blocked { // only a person can help
 		var why whyResult
 		_, _ = c.call("service.why", params{"name": name}, &why)
 		for _, todo := range why.Todo {
@@ -1675,11 +1654,12 @@ func (c *cli) disappointed(name, state string, blockedBy []string) int {
 }
 
 func cmdWait(c *cli) int {
-	p := params{"state": firstSet(c.flag("state"), "running")}
 	if !c.has("state") {
-		return c.await("service.wait", p, []string{"running", "exited"})
+		return c.await("service.wait", params{"state": running}, []state{running, exited})
 	}
-	return c.await("service.wait", p, []string{c.flag("state")})
+	var aim state
+	_ = aim.UnmarshalText([]byte(c.flag("state"))) // what is no state the server refuses
+	return c.await("service.wait", params{"state": c.flag("state")}, []state{aim})
 }
 
 func cmdIsRunning(c *cli) int {
@@ -1754,16 +1734,10 @@ func cmdDeleteAll(c *cli) int { return c.actOnAll("service.delete_all", "deleted
 // --- commands about configuration ---
 
 // added is the answer of service.add and its like.
-type added struct {
-	Name     string
-	Path     *string
-	Warnings []json.RawMessage
-}
-
 // addConfig sends a configuration and says what became of it.
 func (c *cli) addConfig(method string, p params) int {
 	raw, err := c.patient(method, p)
-	return shown(c, raw, err, func(a added) int {
+	return shown(c, raw, err, func(a putResult) int {
 		text := a.Name + " is added"
 		if method == "service.set" {
 			text = a.Name + " is set"
@@ -1773,10 +1747,7 @@ func (c *cli) addConfig(method string, p params) int {
 		}
 		fmt.Fprintln(c.out, visible(text))
 		for _, w := range a.Warnings {
-			var p problem
-			if decodeJSON(w, &p) == nil {
-				fmt.Fprintln(stderr, "warning: "+visible(p.Message))
-			}
+			fmt.Fprintln(stderr, "warning: "+visible(w.Message))
 		}
 		return exitDone
 	})
@@ -1896,8 +1867,8 @@ func cmdGet(c *cli) int {
 		hint("zinit --json get %s", c.args[0])
 		return exitRefused
 	}
-	var server struct{ Mode string }
-	if _, err := c.call("system.ping", nil, &server); err == nil && conf.Logging.Console != nil && *conf.Logging.Console == (server.Mode == "container") {
+	var server pingResult
+	if _, err := c.call("system.ping", nil, &server); err == nil && conf.Logging.Console != nil && *conf.Logging.Console == (server.Mode == modeContainer) {
 		conf.Logging.Console = nil // the default there
 	}
 	c.printWhole(string(conf.toml()))
@@ -2016,6 +1987,9 @@ func cmdDelete(c *cli) int {
 	for _, r := range all {
 		if r.err != nil {
 			code = worse(code, c.fail(r.name, r.err))
+			if e, is := errors.AsType[*rpcError](r.err); is && e.Data.Kind == kindDependencyError {
+				hint("zinit delete --force %s, or first zinit delete %s", r.name, strings.Join(e.Data.Names, " "))
+			}
 			continue
 		}
 		results = append(results, r.result)
@@ -2092,11 +2066,7 @@ func cmdXinet(c *cli) int {
 
 // cmdCheck reads files and directories as the server would, and looks at the graph that they make together.
 func cmdCheck(c *cli) int {
-	result := struct {
-		OK       bool      `json:"ok"`
-		Errors   []problem `json:"errors"`
-		Warnings []problem `json:"warnings"`
-	}{Errors: []problem{}, Warnings: []problem{}}
+	result := checkResult{Errors: []problem{}, Warnings: []problem{}}
 	configs, errs, warnings := loadForCheck(c.args)
 	result.Errors = append(result.Errors, errs...)
 	result.Warnings = append(result.Warnings, warnings...)
@@ -2166,7 +2136,7 @@ func graphProblems(configs []*config) (errs, warnings []problem) {
 	all := map[string]*config{}
 	var names []string
 	for _, conf := range configs {
-		if conf.Kind != "xinet" {
+		if conf.Kind != unitXinet {
 			all[conf.Service.Name] = conf
 			names = append(names, conf.Service.Name)
 		}
@@ -2193,33 +2163,17 @@ func graphProblems(configs []*config) (errs, warnings []problem) {
 // --- commands about the server, and the rest ---
 
 func cmdPing(c *cli) int {
-	type ping struct {
-		Version, Mode string
-		PID           int
-		UptimeMS      int64 `json:"uptime_ms"`
-	}
-	return simple(c, "system.ping", nil, func(p ping) int {
-		fmt.Fprintf(c.out, "zinit %s answers: pid %d, up %s, %s\n", visible(p.Version), p.PID, people(millis(p.UptimeMS)), visible(p.Mode))
+	return simple(c, "system.ping", nil, func(p pingResult) int {
+		fmt.Fprintf(c.out, "zinit %s answers: pid %d, up %s, %s\n", visible(p.Version), p.PID, people(millis(p.UptimeMS)), visible(string(p.Mode)))
 		return exitDone
 	})
 }
 
 func cmdInfo(c *cli) int {
-	type info struct {
-		Version, Mode, Socket, Kernel string
-		Cgroup                        any
-		PID                           int
-		StartedMS                     int64    `json:"started_ms"`
-		ConfigDirs                    []string `json:"config_dirs"`
-		Degraded                      []string
-	}
-	return simple(c, "system.info", nil, func(i info) int {
-		rows := [][2]string{{"version", i.Version}, {"mode", i.Mode}, {"pid", strconv.Itoa(i.PID)},
+	return simple(c, "system.info", nil, func(i infoResult) int {
+		rows := [][2]string{{"version", i.Version}, {"mode", string(i.Mode)}, {"pid", strconv.Itoa(i.PID)},
 			{"started", clock(i.StartedMS, time.DateTime)}, {"socket", firstSet(i.Socket, c.server.path)},
-			{"services", strings.Join(i.ConfigDirs, ", ")}, {"kernel", i.Kernel}}
-		if i.Cgroup != nil {
-			rows = append(rows, [2]string{"cgroup", fmt.Sprint(i.Cgroup)})
-		}
+			{"services", strings.Join(i.ConfigDirs, ", ")}, {"kernel", i.Kernel}, {"cgroup", i.Cgroup}}
 		for _, d := range i.Degraded {
 			rows = append(rows, [2]string{"missing", d})
 		}
@@ -2368,12 +2322,12 @@ func cmdProbe(c *cli) int {
 	}
 	kind, rest, _ := strings.Cut(c.args[0], ":")
 	switch {
-	case kind == "tcp" && strings.Contains(rest, ":"):
-		def.Type, def.Target = "tcp", rest
+	case kind == string(healthTCP) && strings.Contains(rest, ":"):
+		def.Type, def.Target = healthTCP, rest
 	case kind == "unix" && strings.HasPrefix(rest, "/"):
-		def.Type, def.Target = "tcp", rest
-	case kind == "http" && len(rest) > 2:
-		def.Type, def.Target = "http", c.args[0]
+		def.Type, def.Target = healthTCP, rest
+	case kind == string(healthHTTP) && len(rest) > 2:
+		def.Type, def.Target = healthHTTP, c.args[0]
 	default:
 		return c.misuse("bad target `%s`: tcp:HOST:PORT, http://HOST[:PORT]/PATH or unix:/PATH", c.args[0])
 	}
@@ -2436,7 +2390,7 @@ func (c *cli) printBlame(b *bootResult) {
 	rows := [][]cell{{{text: "TOOK", right: true}, {text: "NAME"}, {text: "NOW"}}}
 	for _, u := range b.slowest() {
 		if t := u.took(); t >= 0 {
-			rows = append(rows, []cell{{text: exactly(t), right: true}, {text: u.Name}, {text: u.State, style: stateStyle(u.State)}})
+			rows = append(rows, []cell{{text: exactly(t), right: true}, {text: u.Name}, {text: u.State.String(), style: stateStyle(u.State)}})
 		}
 	}
 	c.printTable(rows)
@@ -2615,13 +2569,13 @@ func (g *chart) unit(u *bootUnit, y int, critical bool) {
 		colour, weight = chartCritical, ` font-weight="bold"`
 	}
 	g.text(g.left-10, y+4, `text-anchor="end"`+weight, cut(u.Name, 36))
-	started, end, note := g.end, g.end, u.State
+	started, end, note := g.end, g.end, u.State.String()
 	if u.StartingMS != nil {
 		started = *u.StartingMS
 	}
 	if u.ReadyMS != nil {
 		end, note = *u.ReadyMS, exactly(max(0, u.took()))
-	} else if u.State == "failed" {
+	} else if u.State == failed {
 		colour = chartFailed
 	}
 	if u.BlockedMS != nil {
@@ -2840,7 +2794,7 @@ func (c *cli) completes(words []string, cur string) (kind, lead, rest string) {
 	}
 	for _, f := range known {
 		if f.help != "" {
-			kind += "\n--" + f.name + "\t" + f.help
+			kind += "\n--" + f.name + "\t" + f.helpText()
 		}
 	}
 	return kind, "", cur
@@ -2854,7 +2808,7 @@ func (f *commandFlag) completesTo() string {
 	case "PATH", "DIR":
 		return "file"
 	}
-	return f.values
+	return strings.Join(f.values, " ")
 }
 
 // wordsOf are the words of a kind that begin with cur: "service", "file", "command", or the words themselves, by lines with the help

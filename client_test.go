@@ -746,3 +746,20 @@ func TestCutAnswerIsSaid(t *testing.T) {
 		t.Errorf("%q", r.err)
 	}
 }
+
+// TestDeleteSaysHowToForceIt: the server's words are for all its clients, the flag is the command line's.
+func TestDeleteSaysHowToForceIt(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.delete": `!{"code":-32010,"message":"cannot delete db: required by web","data":{"kind":"dependency_error","names":["web"]}}`})
+	if r := s.via(t, "delete", "db").exits(t, exitRefused); !strings.Contains(r.err, "zinit delete --force db, or first zinit delete web") {
+		t.Errorf("%q", r.err)
+	}
+}
+
+// TestAddShowsWarnings: a service whose dependency does not exist is added, and the person is told.
+func TestAddShowsWarnings(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.create": `{"ok":true,"name":"x","path":null,"warnings":[{"path":"","line":0,"column":0,"message":"x requires gone, which does not exist"}]}`,
+		"service.add": `{"ok":true,"name":"x","path":null,"warnings":[{"path":"","line":0,"column":0,"message":"x requires gone, which does not exist"}]}`})
+	if r := s.via(t, "create", "x", "--requires", "gone", "--", "/bin/true").exits(t, exitDone); !strings.Contains(r.err, "warning: x requires gone, which does not exist") {
+		t.Errorf("%q", r.err)
+	}
+}

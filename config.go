@@ -33,7 +33,7 @@ import (
 
 // config is one unit as its file describes it, defaults filled in.
 type config struct {
-	Kind         string     // which section the file has: "service", "target" or "xinet"
+	Kind         unitKind   // which section the file has
 	Service      serviceDef // of a target only Name, Description, Status and Class count
 	Dependencies dependencyDef
 	Lifecycle    lifecycleDef
@@ -53,8 +53,8 @@ type serviceDef struct {
 	Dir, Description  string
 	Env               map[string]string
 	EnvFile           string
-	Status            string // start, stop or ignore
-	Class             string // user or system
+	Status            loadStatus
+	Class             unitClass
 	Critical, Oneshot bool
 	User, Group       string // a number that was written as one has its sign: +1000
 	Ports             []int
@@ -71,7 +71,7 @@ type execDef struct {
 type dependencyDef struct{ Requires, After, Wants, Conflicts []string }
 
 type lifecycleDef struct {
-	Restart                                        string // always, on-failure or never
+	Restart                                        restartPolicy
 	RestartDelay, RestartDelayMax, StabilityPeriod time.Duration
 	MaxRestarts                                    int           // 0: no limit
 	StartTimeout                                   time.Duration // 0: none
@@ -82,7 +82,7 @@ type lifecycleDef struct {
 }
 
 type healthDef struct {
-	Type                             string  // tcp, http, exec or notify
+	Type                             healthType
 	Target                           string  // of tcp and http
 	Exec                             execDef // of exec
 	Interval, Timeout, StartInterval time.Duration
@@ -94,8 +94,8 @@ type loggingDef struct {
 	File        string
 	MaxSize     int64 // bytes; 0: never rotated
 	Keep        int
-	Format      string // raw, time or json
-	Console     *bool  // nil: as the mode of the server has it
+	Format      logFormat
+	Console     *bool // nil: as the mode of the server has it
 }
 
 // limitsDef is what a process gets instead of what it would inherit; nil means inherited.
@@ -190,8 +190,8 @@ var fields = []field{
 	{section: "service", key: "description", doc: "shown to people", at: func(c *config) any { return &c.Service.Description }},
 	{section: "service", key: "env", kind: kindTable, doc: "added to the server's own environment", at: func(c *config) any { return &c.Service.Env }},
 	{section: "service", key: "env_file", doc: "file of KEY=VALUE lines; with a leading - it may be missing", at: func(c *config) any { return &c.Service.EnvFile }},
-	{section: "service", key: "status", def: "start", oneOf: []string{"start", "stop", "ignore"}, doc: "what to do with it when it is loaded", at: func(c *config) any { return &c.Service.Status }},
-	{section: "service", key: "class", def: "user", oneOf: []string{"user", "system"}, doc: "system services are left alone by start_all, stop_all and delete_all", at: func(c *config) any { return &c.Service.Class }},
+	{section: "service", key: "status", def: string(statusStart), oneOf: loadStatuses, doc: "what to do with it when it is loaded", at: func(c *config) any { return (*string)(&c.Service.Status) }},
+	{section: "service", key: "class", def: string(classUser), oneOf: unitClasses, doc: "system services are left alone by start_all, stop_all and delete_all", at: func(c *config) any { return (*string)(&c.Service.Class) }},
 	{section: "service", key: "critical", kind: kindFlag, def: false, doc: "its end for good ends the container or opens the emergency shell", at: func(c *config) any { return &c.Service.Critical }},
 	{section: "service", key: "oneshot", kind: kindFlag, def: false, doc: "does its work and exits", at: func(c *config) any { return &c.Service.Oneshot }},
 	{section: "service", key: "user", kind: kindIdentity, doc: "user to run as", at: func(c *config) any { return &c.Service.User }},
@@ -202,14 +202,14 @@ var fields = []field{
 
 	{section: "target", key: "name", check: validName, doc: "what the target is called; default: the file's name without .toml", at: func(c *config) any { return &c.Service.Name }},
 	{section: "target", key: "description", doc: "shown to people", at: func(c *config) any { return &c.Service.Description }},
-	{section: "target", key: "status", def: "start", oneOf: []string{"start", "stop", "ignore"}, doc: "what to do with it when it is loaded", at: func(c *config) any { return &c.Service.Status }},
+	{section: "target", key: "status", def: string(statusStart), oneOf: loadStatuses, doc: "what to do with it when it is loaded", at: func(c *config) any { return (*string)(&c.Service.Status) }},
 
 	{section: "dependencies", key: "requires", kind: kindTexts, check: validName, doc: "start only when these run or are done", at: func(c *config) any { return &c.Dependencies.Requires }},
 	{section: "dependencies", key: "after", kind: kindTexts, check: validName, doc: "start after these, if they start at all", at: func(c *config) any { return &c.Dependencies.After }},
 	{section: "dependencies", key: "wants", kind: kindTexts, check: validName, doc: "start these too, without waiting", at: func(c *config) any { return &c.Dependencies.Wants }},
 	{section: "dependencies", key: "conflicts", kind: kindTexts, check: validName, doc: "never run at the same time as these", at: func(c *config) any { return &c.Dependencies.Conflicts }},
 
-	{section: "lifecycle", key: "restart", def: "on-failure", oneOf: []string{"always", "on-failure", "never"}, doc: "when to start it again after its end", at: func(c *config) any { return &c.Lifecycle.Restart }},
+	{section: "lifecycle", key: "restart", def: string(restartOnFailure), oneOf: restartPolicies, doc: "when to start it again after its end", at: func(c *config) any { return (*string)(&c.Lifecycle.Restart) }},
 	{section: "lifecycle", key: "restart_delay_ms", kind: kindNumber, def: 1000, max: maxMillis, doc: "pause before the first restart; doubles with each one", at: func(c *config) any { return &c.Lifecycle.RestartDelay }},
 	{section: "lifecycle", key: "restart_delay_max_ms", kind: kindNumber, def: 60000, max: maxMillis, doc: "the longest pause before a restart", at: func(c *config) any { return &c.Lifecycle.RestartDelayMax }},
 	{section: "lifecycle", key: "stability_period_ms", kind: kindNumber, def: 10000, max: maxMillis, doc: "running this long makes the pause start over", at: func(c *config) any { return &c.Lifecycle.StabilityPeriod }},
@@ -220,7 +220,7 @@ var fields = []field{
 	{section: "lifecycle", key: "stop_exec", kind: kindCommand, doc: "command that asks it to end, instead of the signal", at: func(c *config) any { return &c.Lifecycle.StopExec }},
 	{section: "lifecycle", key: "success_codes", kind: kindNumbers, def: []any{int64(0)}, max: 255, doc: "exit codes that count as clean", at: func(c *config) any { return &c.Lifecycle.SuccessCodes }},
 
-	{section: "health", key: "type", must: true, oneOf: []string{"tcp", "http", "exec", "notify"}, doc: "how to see whether it works", at: func(c *config) any { return &c.Health.Type }},
+	{section: "health", key: "type", must: true, oneOf: healthTypes, doc: "how to see whether it works", at: func(c *config) any { return (*string)(&c.Health.Type) }},
 	{section: "health", key: "target", kind: kindProbe, doc: "what to look at", at: func(c *config) any { return c.Health }},
 	{section: "health", key: "interval_ms", kind: kindNumber, def: 10000, min: 1, max: maxMillis, doc: "pace of the checks while running", at: func(c *config) any { return &c.Health.Interval }},
 	{section: "health", key: "timeout_ms", kind: kindNumber, def: 5000, min: 1, max: maxMillis, doc: "time for one check", at: func(c *config) any { return &c.Health.Timeout }},
@@ -231,7 +231,7 @@ var fields = []field{
 	{section: "logging", key: "file", doc: "log file", at: func(c *config) any { return &c.Logging.File }},
 	{section: "logging", key: "max_size_bytes", kind: kindNumber, def: 10485760, max: 1 << 60, doc: "size at which the file is rotated; 0: never", at: func(c *config) any { return &c.Logging.MaxSize }},
 	{section: "logging", key: "keep", kind: kindNumber, def: 3, max: 1000, doc: "rotated files to keep", at: func(c *config) any { return &c.Logging.Keep }},
-	{section: "logging", key: "format", def: "raw", oneOf: []string{"raw", "time", "json"}, doc: "of file and console", at: func(c *config) any { return &c.Logging.Format }},
+	{section: "logging", key: "format", def: string(formatRaw), oneOf: logFormats, doc: "of file and console", at: func(c *config) any { return (*string)(&c.Logging.Format) }},
 	{section: "logging", key: "console", kind: kindFlag, doc: "copy to the server's own output; default: only in a container", at: func(c *config) any { return &c.Logging.Console }},
 
 	{section: "limits", key: "nofile", kind: kindRlimit, max: math.MaxInt64, doc: "open files", at: func(c *config) any { return &c.Limits.Nofile }},
@@ -261,13 +261,13 @@ var fields = []field{
 }
 
 // sectionsOf says which sections may stand beside each other, by the one that says what the file describes.
-func sectionsOf(kind string) []string {
+func sectionsOf(kind unitKind) []string {
 	switch kind {
-	case "service":
+	case unitService:
 		return []string{"service", "dependencies", "lifecycle", "health", "logging", "limits"}
-	case "target":
+	case unitTarget:
 		return []string{"target", "dependencies"}
-	case "xinet":
+	case unitXinet:
 		return []string{"xinet"}
 	}
 	return nil
@@ -279,9 +279,9 @@ var allSections = []string{"service", "target", "xinet", "dependencies", "lifecy
 // notYet is what can be written but does not work in this version; the value says it.
 func notYet(what string) string {
 	switch what {
-	case "xinet":
+	case string(unitXinet):
 		return "[xinet] proxies do not work yet in version " + version
-	case "notify":
+	case string(healthNotify):
 		return `health checks of type "notify" do not work yet in version ` + version + `; use "tcp", "http" or "exec"`
 	}
 	return ""
@@ -1303,7 +1303,7 @@ func (r *reader) document(tree map[string]any, defaultName string) {
 			r.unknownSection(name, tree[name])
 		case !ok:
 			r.fail(true, []string{name}, "`%s` must be a section, not %s; write [%s] on a line of its own", name, typeName(tree[name]), name)
-		case sectionsOf(name) != nil && name != kind:
+		case sectionsOf(unitKind(name)) != nil && name != string(kind):
 			r.fail(false, []string{name}, "a file describes one thing: [%s] and [%s] cannot stand together; put them into two files", kind, name)
 		case !slices.Contains(sectionsOf(kind), name):
 			r.fail(false, []string{name}, "[%s] has no meaning for a [%s], which has no process; its sections are %s", name, kind, bracketList(sectionsOf(kind)))
@@ -1311,7 +1311,7 @@ func (r *reader) document(tree map[string]any, defaultName string) {
 			r.section(name, table)
 		}
 	}
-	if table, ok := tree[kind].(map[string]any); ok {
+	if table, ok := tree[string(kind)].(map[string]any); ok {
 		r.name(kind, table, defaultName)
 		r.checkTogether(tree)
 	}
@@ -1319,15 +1319,15 @@ func (r *reader) document(tree map[string]any, defaultName string) {
 
 // findKind finds out what the file describes; false when it describes nothing.
 func (r *reader) findKind(tree map[string]any) bool {
-	for _, k := range []string{"service", "target", "xinet"} {
-		if _, ok := tree[k]; ok {
+	for _, k := range []unitKind{unitService, unitTarget, unitXinet} {
+		if _, ok := tree[string(k)]; ok {
 			r.c.Kind = k
 			return true
 		}
 	}
 	const want = "a file needs [service] (a program), [target] (a milestone) or [xinet] (a proxy)"
 	if len(tree) == 0 {
-		r.fail(false, nil, "the configuration is empty; %s, and beside [service] there may be %s", want, bracketList(sectionsOf("service")[1:]))
+		r.fail(false, nil, "the configuration is empty; %s, and beside [service] there may be %s", want, bracketList(sectionsOf(unitService)[1:]))
 		return false
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
@@ -1343,7 +1343,7 @@ func (r *reader) findKind(tree map[string]any) bool {
 
 func (r *reader) unknownSection(name string, v any) {
 	if _, isTable := v.(map[string]any); !isTable {
-		for _, section := range append([]string{r.c.Kind}, allSections...) {
+		for _, section := range append([]string{string(r.c.Kind)}, allSections...) {
 			if fieldOf(section, name) != nil {
 				r.fail(false, []string{name}, "`%s` stands outside a section; it belongs below [%s]", name, section)
 				return
@@ -1417,18 +1417,18 @@ func (r *reader) unknownKey(section, key string) string {
 }
 
 // name fills in the name that the file leaves to its own name.
-func (r *reader) name(kind string, table map[string]any, defaultName string) {
+func (r *reader) name(kind unitKind, table map[string]any, defaultName string) {
 	name := &r.c.Service.Name
-	if kind == "xinet" {
+	if kind == unitXinet {
 		name = &r.c.Xinet.Name
 	}
 	if _, ok := table["name"]; !ok {
 		*name = defaultName
 		switch {
 		case defaultName == "":
-			r.fail(false, []string{kind}, "[%s] lacks the key `name`: what it is called", kind)
+			r.fail(false, []string{string(kind)}, "[%s] lacks the key `name`: what it is called", kind)
 		case validName(defaultName) != nil:
-			r.fail(false, []string{kind}, "the file's name cannot be the name of the %s: %v; rename the file or set `name`", kind, validName(defaultName))
+			r.fail(false, []string{string(kind)}, "the file's name cannot be the name of the %s: %v; rename the file or set `name`", kind, validName(defaultName))
 		}
 	}
 	r.c.Service.Name = *name
@@ -1437,17 +1437,17 @@ func (r *reader) name(kind string, table map[string]any, defaultName string) {
 // checkTogether looks at what several keys say together.
 func (r *reader) checkTogether(tree map[string]any) {
 	c := r.c
-	if text := notYet(c.Kind); text != "" {
-		r.fail(false, []string{c.Kind}, "%s", text)
+	if text := notYet(string(c.Kind)); text != "" {
+		r.fail(false, []string{string(c.Kind)}, "%s", text)
 	}
 	xinet, _ := tree["xinet"].(map[string]any)
-	if _, given := xinet["backend"]; c.Kind == "xinet" && !given && !c.Xinet.Pass {
+	if _, given := xinet["backend"]; c.Kind == unitXinet && !given && !c.Xinet.Pass {
 		r.fail(false, []string{"xinet"}, "[xinet] lacks the key `backend`: where the service listens; only with `pass = true` it is not needed")
 	}
 	if r.places != nil {
 		r.checkNames()
 	}
-	if c.Kind != "service" {
+	if c.Kind != unitService {
 		return
 	}
 	lifecycle, _ := tree["lifecycle"].(map[string]any)
@@ -1486,21 +1486,21 @@ func (r *reader) checkNames() {
 // checkProbe checks the target of a health check, given or not, against its type.
 func (r *reader) checkProbe(given bool) {
 	h, at := r.c.Health, []string{"health", "target"}
-	if text := notYet(h.Type); text != "" {
+	if text := notYet(string(h.Type)); text != "" {
 		r.fail(true, []string{"health", "type"}, "%s", text)
 	}
 	written := h.Target != "" || len(h.Exec.Argv) > 0
 	switch h.Type {
-	case "notify":
+	case healthNotify:
 		if written {
 			r.fail(false, at, "a health check of type \"notify\" has no `target`: the service itself says when it is ready")
 		}
 		return
-	case "tcp", "http", "exec":
+	case healthTCP, healthHTTP, healthExec:
 	default:
 		return // the type was complained about
 	}
-	example := map[string]string{"tcp": `"localhost:8080" or "/run/app.sock"`, "http": `"http://localhost:8080/health"`, "exec": `"/usr/bin/app --check" or ["/usr/bin/app", "--check"]`}[h.Type]
+	example := map[healthType]string{healthTCP: `"localhost:8080" or "/run/app.sock"`, healthHTTP: `"http://localhost:8080/health"`, healthExec: `"/usr/bin/app --check" or ["/usr/bin/app", "--check"]`}[h.Type]
 	if !given {
 		r.fail(false, []string{"health"}, "[health] lacks the key `target`: what to look at; for type %q it is like %s", h.Type, example)
 		return
@@ -1510,17 +1510,17 @@ func (r *reader) checkProbe(given bool) {
 	}
 	var err error
 	switch h.Type {
-	case "exec":
+	case healthExec:
 		if h.Target != "" {
 			h.Exec, h.Target = execDef{Line: h.Target}, ""
 		}
 		_, _, err = h.Exec.split()
-	case "tcp":
+	case healthTCP:
 		err = validEndpoint(h.Target)
-	case "http":
+	case healthHTTP:
 		err = validURL(h.Target)
 	}
-	if len(h.Exec.Argv) > 0 && h.Type != "exec" {
+	if len(h.Exec.Argv) > 0 && h.Type != healthExec {
 		err = errors.New("a list is a command, which is for type \"exec\" only")
 	}
 	if err != nil {
@@ -1531,7 +1531,7 @@ func (r *reader) checkProbe(given bool) {
 // warnings are about what is allowed and probably not meant.
 func (r *reader) warnings(lifecycle map[string]any) {
 	c, l := r.c, r.c.Lifecycle
-	if c.Service.Oneshot && l.Restart == "always" {
+	if c.Service.Oneshot && l.Restart == restartAlways {
 		r.warn([]string{"lifecycle", "restart"}, "a oneshot with restart = \"always\" runs again for ever and never satisfies what requires it")
 	}
 	if l.RestartDelayMax < l.RestartDelay {
@@ -1600,7 +1600,7 @@ func loadDirs(systemDir string, dirs []string) *loadResult {
 			}
 			name := c.Service.Name
 			if other := first[name]; other != nil {
-				loaded.errors = append(loaded.errors, f.reader.about(true, fmt.Sprintf("the name %q is already taken by %s; give one of them another name", name, visible(other.path)), c.Kind, "name"))
+				loaded.errors = append(loaded.errors, f.reader.about(true, fmt.Sprintf("the name %q is already taken by %s; give one of them another name", name, visible(other.path)), string(c.Kind), "name"))
 				continue
 			}
 			first[name] = c
@@ -1701,7 +1701,7 @@ func readFile(path string, system bool) (*reader, *problem) {
 	r := readTOML(data, path, strings.TrimSuffix(filepath.Base(path), ".toml"))
 	r.c.path, r.c.system, r.c.persist, r.c.source = path, system, !system, string(data)
 	if system {
-		r.c.Service.Class = "system"
+		r.c.Service.Class = classSystem
 	}
 	return r, nil
 }

@@ -636,7 +636,7 @@ func TestDirectories(t *testing.T) {
 	l := loadDirs(system, []string{user, gone, user + "/"})
 	var names []string
 	for _, c := range l.configs {
-		names = append(names, c.Service.Name+":"+c.Service.Class)
+		names = append(names, c.Service.Name+":"+string(c.Service.Class))
 		if c.persist == c.system || c.path == "" {
 			t.Errorf("%s: path %q, system %v, persist %v", c.Service.Name, c.path, c.system, c.persist)
 		}

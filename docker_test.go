@@ -203,7 +203,7 @@ func dockerSignals(t *testing.T, image string) {
 			eventually(t, "another server", func() bool { now := c.serverPID(); return now != 0 && now != old })
 		}
 		c.up()
-		if st := c.status("inner"); st.PID != pid || st.State != "running" {
+		if st := c.status("inner"); st.PID != pid || st.State != running {
 			t.Errorf("after SIG%s inner was pid %d and is %+v", name, pid, st)
 		}
 	}
@@ -342,7 +342,7 @@ func TestRow42_GraceOfAContainer(t *testing.T) {
 		c := runContainer(t, image).up()
 		c.is("running", "web", "db")
 		mustDocker(t, "kill", "-s", "TERM", c.name)
-		eventually(t, "web is stopping", func() bool { return c.status("web").State == "stopping" })
+		eventually(t, "web is stopping", func() bool { return c.status("web").State == stopping })
 		began := time.Now()
 		mustDocker(t, "kill", "-s", "TERM", c.name)
 		if code := c.exits(); code != 0 {
@@ -390,7 +390,7 @@ func TestRow52_SandboxDeniesNewCalls(t *testing.T) {
 			c.ok("upgrade")
 			within(t, patience, "PID 1 has gone over", func() bool { return strings.Contains(c.logs(), "PID 1 is version") })
 			c.up()
-			if st := c.status("web"); st.PID != web || st.State != "running" {
+			if st := c.status("web"); st.PID != web || st.State != running {
 				t.Errorf("web was pid %d and is %+v", web, st)
 			}
 			within(t, patience, "crash is restarted", func() bool { return c.status("crash").RestartCount > 2 })

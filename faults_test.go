@@ -110,7 +110,7 @@ func unharmedServer(s *server, spare int, fault func(s *server)) {
 			}
 		}
 	}
-	if now := s.status("bystander"); now.PID != pid || now.State != "running" {
+	if now := s.status("bystander"); now.PID != pid || now.State != running {
 		t.Errorf("the bystander was %d, and is %+v", pid, now)
 	}
 	var after holdings
@@ -170,7 +170,7 @@ func TestRow23_BrokenFilesAndCyclesBesideGoodOnes(t *testing.T) {
 			t.Errorf("start of what is not loaded: exit code %d", gone)
 		}
 		says(t, lost, "its file is not loaded", "a -> b -> c -> a")
-		if st := s.status("orphan"); code != 0 || st.State != "failed" || st.Reason == nil || st.Reason.Type != "missing_dependency" {
+		if st := s.status("orphan"); code != 0 || st.State != failed || st.Reason == nil || st.Reason.Type != "missing_dependency" {
 			t.Errorf("orphan: %+v", st)
 		}
 		cycle := `{"config":{"service":{"name":"bystander","exec":"sleep 1"},"dependencies":{"requires":["leans"]}}}`
@@ -206,7 +206,7 @@ func TestRow07_WhatCannotStartSaysWhy(t *testing.T) {
 			} else {
 				says(t, out, what+" is failed", c.want, "zinit why "+what)
 			}
-			if st := s.status(what); st.State != "failed" || st.PID != 0 || st.Reason == nil || st.Reason.Type != "spawn_error" {
+			if st := s.status(what); st.State != failed || st.PID != 0 || st.Reason == nil || st.Reason.Type != "spawn_error" {
 				t.Errorf("%s: %+v", what, st)
 			}
 			out := s.ok("why", what)
@@ -240,7 +240,7 @@ func TestRow47_48_49_EmptyRoot(t *testing.T) {
 	s.is("failed", "shell", "named")
 	says(t, s.status("shell").Reason.String(), "needs a shell (echo hello | cat)", "/bin/sh", `exec = ["/path/to/program", "argument"]`)
 	says(t, s.status("named").Reason.String(), `user "www"`)
-	eventually(t, "a numeric user starts without /etc/passwd", func() bool { return s.status("plain").RestartCount > 0 || s.status("plain").State == "running" })
+	eventually(t, "a numeric user starts without /etc/passwd", func() bool { return s.status("plain").RestartCount > 0 || s.status("plain").State == running })
 	pid := s.status("root").PID
 	s.ok("stop", "root", "--wait")
 	if alive(pid) {
@@ -286,7 +286,7 @@ func TestRow19_DeafToSIGTERM(t *testing.T) {
 		}
 		pid := s.status("deaf").PID
 		out, code := s.zinit("stop", "deaf", "--wait")
-		if st := s.status("deaf"); code != 0 || alive(pid) || st.State != "failed" || st.Reason.Type != "stop_timeout" || st.RestartInMS != nil {
+		if st := s.status("deaf"); code != 0 || alive(pid) || st.State != failed || st.Reason.Type != "stop_timeout" || st.RestartInMS != nil {
 			t.Errorf("deaf: exit code %d, %+v\n%s", code, st, out)
 		}
 		s.ok("stop", "other", "--wait")
@@ -312,7 +312,7 @@ func TestStopExec(t *testing.T) {
 	if told, _ := os.ReadFile(dir + "/told"); string(told) != fmt.Sprintf("%d asked\n", pid) {
 		t.Errorf("stop_exec was told %q", told)
 	}
-	if st := s.status("asked"); st.State != "exited" || alive(child) {
+	if st := s.status("asked"); st.State != exited || alive(child) {
 		t.Errorf("it is %+v; its child is alive: %v", st, alive(child))
 	}
 }
@@ -448,7 +448,7 @@ func TestRow26_RestartLoops(t *testing.T) {
 		}
 		eventually(t, "it failed for good", func() bool {
 			st := s.status("thrice")
-			return st.State == "failed" && st.RestartInMS == nil && st.RestartCount == 3
+			return st.State == failed && st.RestartInMS == nil && st.RestartCount == 3
 		})
 		if runs := strings.Count(s.ok("logs", "thrice"), "run"); runs != 4 {
 			t.Errorf("max_restarts = 3 ran it %d times, want 4", runs)
@@ -775,12 +775,12 @@ func TestRow22_CrashSparesDependentsStopDoesNot(t *testing.T) {
 		s.is("running", "db", "app")
 		db, app := s.status("db").PID, s.status("app").PID
 		s.ok("kill", "db", "KILL")
-		eventually(t, "db is back", func() bool { st := s.status("db"); return st.State == "running" && st.PID != db })
+		eventually(t, "db is back", func() bool { st := s.status("db"); return st.State == running && st.PID != db })
 		if s.status("app").PID != app {
 			t.Error("the crash of db touched app")
 		}
 		s.ok("stop", "db", "--wait")
-		if st := s.status("app"); st.State != "blocked" || st.Wish != "up" || alive(app) {
+		if st := s.status("app"); st.State != blocked || st.Wish != "up" || alive(app) {
 			t.Errorf("db is stopped, app is %+v", st)
 		}
 		s.ok("start", "db")
@@ -800,21 +800,21 @@ func TestRow28_ReloadWhileRunning(t *testing.T) {
 		if st := s.status("web"); st.PID != pid || !st.ConfigChanged {
 			t.Errorf("a changed file: %+v", st)
 		}
-		if st := s.status("api"); st.State != "running" || st.ConfigChanged {
+		if st := s.status("api"); st.State != running || st.ConfigChanged {
 			t.Errorf("a file that became wrong: %+v", st)
 		}
 		s.write("api", playing("[dependencies]\nrequires = [\"web\"]\n", "block"))
 		if out, code := s.zinit("reload"); code != 1 || !strings.Contains(out, "api -> web -> api") {
 			t.Errorf("a cycle: exit code %d\n%s", code, out)
 		}
-		if st := s.status("api"); st.State != "running" || st.ConfigChanged {
+		if st := s.status("api"); st.State != running || st.ConfigChanged {
 			t.Errorf("a file that would close a cycle: %+v", st)
 		}
 		s.write("api", playing("", "block"))
 		if out := s.ok("reload", "--restart"); !strings.Contains(out, "web") {
 			t.Errorf("reload --restart: %s", out)
 		}
-		eventually(t, "web runs as its file says", func() bool { st := s.status("web"); return st.State == "running" && st.PID != pid && !st.ConfigChanged })
+		eventually(t, "web runs as its file says", func() bool { st := s.status("web"); return st.State == running && st.PID != pid && !st.ConfigChanged })
 		os.Remove(filepath.Join(s.dir, "services", "api.toml"))
 		_ = s.cmd.Process.Signal(syscall.SIGHUP)
 		eventually(t, "the removed service is gone", func() bool { return !strings.Contains(s.ok("call", "service.list"), "api") })
@@ -964,7 +964,7 @@ func TestUpgradeWithoutHome(t *testing.T) {
 		text, _ := os.ReadFile(s.out.Name())
 		return strings.Count(string(text), "is listening on") == 2
 	})
-	if now := s.status("mine"); now.PID != pid || now.State != "running" {
+	if now := s.status("mine"); now.PID != pid || now.State != running {
 		t.Errorf("mine was %d, and is %+v", pid, now)
 	}
 	s.stop()
@@ -1064,7 +1064,7 @@ func TestRow07_NoMoreProcesses(t *testing.T) {
 	for range 50 {
 		s.ok("ping")
 	}
-	if now := s.status("bystander"); now.PID != pid || now.State != "running" {
+	if now := s.status("bystander"); now.PID != pid || now.State != running {
 		t.Errorf("the bystander was %d, and is %+v", pid, now)
 	}
 	limit(strconv.FormatInt(int64(ours.Cur), 10)) // -1: none
@@ -1094,7 +1094,7 @@ func TestRow56_ProgramReplacedWhileRunning(t *testing.T) {
 		pid := s.status("app").PID
 		install("echo second")
 		s.ok("reload")
-		if st := s.status("app"); st.PID != pid || st.State != "running" || st.ConfigChanged {
+		if st := s.status("app"); st.PID != pid || st.State != running || st.ConfigChanged {
 			t.Errorf("another file at its place did something: %+v", st)
 		}
 		s.ok("kill", "app", "KILL")
@@ -1107,7 +1107,7 @@ func TestRow56_ProgramReplacedWhileRunning(t *testing.T) {
 		s.ok("kill", "app", "KILL")
 		eventually(t, "the start fails, and says why", func() bool {
 			st := s.status("app")
-			return st.State == "failed" && st.Reason.Type == "spawn_error" && strings.Contains(st.Reason.String(), program+" does not exist")
+			return st.State == failed && st.Reason.Type == "spawn_error" && strings.Contains(st.Reason.String(), program+" does not exist")
 		})
 		install("echo third")
 		says("third")
@@ -1267,7 +1267,7 @@ func TestChainOfStarts(t *testing.T) {
 	for i := range n {
 		name := fmt.Sprintf("s%02d", i)
 		st := s.status(name)
-		if st.State != "running" || st.LastStart < before {
+		if st.State != running || st.LastStart < before {
 			t.Errorf("%s is %s, started at %d, the one before at %d", name, st.State, st.LastStart, before)
 		}
 		before = st.LastStart

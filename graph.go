@@ -27,6 +27,17 @@ var stateNames = [...]string{"inactive", "blocked", "starting", "running", "stop
 
 func (s state) String() string { return stateNames[s] }
 
+func (s state) MarshalText() ([]byte, error) { return []byte(stateNames[s]), nil }
+
+func (s *state) UnmarshalText(text []byte) error {
+	i := slices.Index(stateNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no state of a service", text)
+	}
+	*s = state(i)
+	return nil
+}
+
 // live says whether a unit in this state has, or may have, a process.
 func (s state) live() bool { return s == starting || s == running || s == stopping }
 
@@ -136,8 +147,8 @@ type unit struct {
 	changed bool // since takeChanged
 }
 
-// kind is "service" or "target".
-func (u *unit) kind() string { return u.cfg.Kind }
+// kind is service or target.
+func (u *unit) kind() unitKind { return u.cfg.Kind }
 
 // eventKind names the triggers of the machine.
 type eventKind uint8
@@ -183,7 +194,7 @@ type event struct {
 	restart   bool
 	replace   bool
 	timeout   time.Duration
-	until     string
+	until     state
 	sig       int
 	pid       int
 	exit      exit
@@ -192,7 +203,7 @@ type event struct {
 	hindrance hindrance
 	cfg       *config
 	load      *loadResult
-	power     string
+	power     powerKind
 	missing   bool // of eventSpawnFailed: the program is not there
 }
 
@@ -262,7 +273,7 @@ type nameError struct {
 
 // refusal is an answer that says no: kind is one of the error kinds of the RPC.
 type refusal struct {
-	kind      string
+	kind      errorKind
 	text      string
 	names     []string
 	notLoaded string // why the file of the name that is unknown is not loaded
@@ -270,7 +281,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-func refuse(kind, format string, args ...any) *refusal {
+func refuse(kind errorKind, format string, args ...any) *refusal {
 	return &refusal{kind: kind, text: fmt.Sprintf(format, args...)}
 }
 
@@ -278,7 +289,7 @@ func refuse(kind, format string, args ...any) *refusal {
 type waiter struct {
 	to    *ticket
 	kind  eventKind // eventStart, eventStop, eventRestart, eventWait or eventDelete
-	until string
+	until state
 	due   time.Time
 	began time.Time
 }
@@ -313,7 +324,7 @@ type graph struct {
 
 // closing is a shutdown in progress.
 type closing struct {
-	kind     string
+	kind     powerKind
 	code     int // exit code of the container
 	began    time.Time
 	asked    bool // three quarters have passed
@@ -400,7 +411,7 @@ func (g *graph) one(ev event) {
 }
 
 func (g *graph) unknown(name string) *refusal {
-	r := refuse("service_not_found", "no service %s", shortened(name))
+	r := refuse(kindServiceNotFound, "no service %s", shortened(name))
 	if why := g.refused[name]; why != "" {
 		r.text += ": its file is not loaded: " + why
 		r.notLoaded = why
@@ -470,7 +481,7 @@ func (g *graph) request(u *unit, ev event) bool {
 		u.drop(ev.to)
 	case eventKill:
 		if u.pid == 0 {
-			g.refuse(ev.to, refuse("service_is_down", "cannot signal %s: it has no process (it is %s)", u.name, u.state))
+			g.refuse(ev.to, refuse(kindServiceIsDown, "cannot signal %s: it has no process (it is %s)", u.name, u.state))
 			return true
 		}
 		g.emit(effect{kind: effectSignal, name: u.name, gen: u.gen, sig: ev.sig, ticket: ev.to})
@@ -553,10 +564,10 @@ func (g *graph) onMain(u *unit, ev event) bool {
 		} else {
 			g.answer(ev.to, g.answerOf(u))
 		}
-		g.shutdown(event{kind: eventShutdown, power: "exit"})
+		g.shutdown(event{kind: eventShutdown, power: powerExit})
 		return true
 	case ev.kind == eventRestart, ev.kind == eventDelete, ev.kind == eventStart && ev.to != nil && u.lastStart != (time.Time{}) && !u.state.live():
-		g.refuse(ev.to, refuse("invalid_state", "cannot %s %s: it is the main program of this container", ev.kind, u.name))
+		g.refuse(ev.to, refuse(kindInvalidState, "cannot %s %s: it is the main program of this container", ev.kind, u.name))
 		return true
 	}
 	return false
@@ -567,7 +578,7 @@ func (u *unit) expects(ev event) bool {
 	if ev.kind == eventGuard {
 		return u.guarding && ev.gen == u.guardGen
 	}
-	if ev.gen != u.gen || !u.state.live() || u.cfg.Kind == "target" {
+	if ev.gen != u.gen || !u.state.live() || u.cfg.Kind == unitTarget {
 		return false
 	}
 	switch ev.kind {
@@ -582,11 +593,11 @@ func (u *unit) expects(ev event) bool {
 // onStart takes a start or restart: the wish is up and a later request wins over an earlier one.
 func (g *graph) onStart(u *unit, ev event) {
 	if g.closing != nil {
-		g.refuse(ev.to, refuse("shutting_down", "cannot start %s: the system is shutting down", u.name))
+		g.refuse(ev.to, refuse(kindShuttingDown, "cannot start %s: the system is shutting down", u.name))
 		return
 	}
 	if u.leave == leaveDelete {
-		g.refuse(ev.to, refuse("invalid_state", "cannot start %s: it is being deleted", u.name))
+		g.refuse(ev.to, refuse(kindInvalidState, "cannot start %s: it is being deleted", u.name))
 		return
 	}
 	if ev.tree {
@@ -663,7 +674,7 @@ func (g *graph) mayDelete(u *unit, to *ticket) bool {
 	if n := len(users) - maxNamed; n > 0 {
 		users, more = users[:maxNamed], fmt.Sprintf(" and %d more", n)
 	}
-	r := refuse("dependency_error", "cannot delete %s: required by %s%s; delete those first, or use force", u.name, strings.Join(users, ", "), more)
+	r := refuse(kindDependencyError, "cannot delete %s: required by %s%s", u.name, strings.Join(users, ", "), more)
 	r.names = users
 	g.refuse(to, r)
 	return false
@@ -702,7 +713,7 @@ func (g *graph) onSpawned(u *unit, ev event) {
 	if t := u.cfg.Lifecycle.StartTimeout; t > 0 {
 		u.startDue = g.now.Add(t)
 	}
-	if h := u.cfg.Health; h != nil && h.Type != "notify" {
+	if h := u.cfg.Health; h != nil && h.Type != healthNotify {
 		u.probeDue = g.now
 	}
 }
@@ -772,13 +783,13 @@ func (g *graph) rest(u *unit, s state, ranFor time.Duration) {
 
 // restarts says whether the policy restarts a unit that ended in this state by itself.
 func (u *unit) restarts(s state) bool {
-	if u.cfg.Service.Status == "ignore" {
+	if u.cfg.Service.Status == statusIgnore {
 		return false
 	}
 	switch u.cfg.Lifecycle.Restart {
-	case "always":
+	case restartAlways:
 		return true
-	case "on-failure":
+	case restartOnFailure:
 		return s == failed
 	}
 	return false
@@ -917,7 +928,7 @@ func (g *graph) enter(u *unit, s state) {
 		if u.boots && u.bootReady.IsZero() {
 			u.bootReady = g.now
 		}
-		if h := u.cfg.Health; h != nil && h.Type != "notify" {
+		if h := u.cfg.Health; h != nil && h.Type != healthNotify {
 			u.probeDue = g.now.Add(h.Interval)
 		}
 	case exited:
@@ -992,7 +1003,7 @@ func (g *graph) enterStarting(u *unit) {
 
 // afterStarting asks for the process of a service; a target has none and is running at once.
 func (g *graph) afterStarting(u *unit) {
-	if u.cfg.Kind == "target" {
+	if u.cfg.Kind == unitTarget {
 		g.reface(u)
 		g.wake(u)
 		g.enter(u, running)
@@ -1005,7 +1016,7 @@ func (g *graph) afterStarting(u *unit) {
 func (g *graph) enterStopping(u *unit) {
 	u.startDue, u.probeDue = time.Time{}, time.Time{}
 	u.forced = false
-	if u.cfg.Kind == "target" {
+	if u.cfg.Kind == unitTarget {
 		g.onGone(u)
 		return
 	}
@@ -1156,7 +1167,7 @@ func (g *graph) settle(u *unit) {
 func (g *graph) settleLive(u *unit) {
 	g.cascade(u)
 	if u.leave == staying {
-		if u.cfg.Kind == "target" && u.state == running && u.needs.unmet() > 0 {
+		if u.cfg.Kind == unitTarget && u.state == running && u.needs.unmet() > 0 {
 			g.enter(u, blocked)
 		}
 		return
@@ -1167,7 +1178,7 @@ func (g *graph) settleLive(u *unit) {
 	if u.liveRequiring > 0 || g.closing != nil && u.liveAfter > 0 && !g.closing.asked {
 		return
 	}
-	if u.leave == leaveCascade && u.cfg.Kind == "target" {
+	if u.leave == leaveCascade && u.cfg.Kind == unitTarget {
 		u.leave = staying
 		g.enter(u, blocked)
 		return
@@ -1236,8 +1247,8 @@ func (u *unit) settles(w *waiter) bool {
 	case eventStop:
 		return !u.state.live() || u.leave == staying && u.up && u.state != stopping
 	case eventWait:
-		return u.state.String() == w.until || stuck || u.forGood() ||
-			w.until == running.String() && u.state == exited && u.byItself && !u.pending && !u.startPending
+		return u.state == w.until || stuck || u.forGood() ||
+			w.until == running && u.state == exited && u.byItself && !u.pending && !u.startPending
 	}
 	if u.startPending || u.state.live() && u.leave != staying {
 		return false
@@ -1251,7 +1262,7 @@ func (g *graph) expire(u *unit) {
 		if !g.passed(w.due) {
 			return false
 		}
-		r := refuse("timeout", "%s is still %s after %s", u.name, u.state, g.now.Sub(w.began).Round(time.Millisecond))
+		r := refuse(kindTimeout, "%s is still %s after %s", u.name, u.state, g.now.Sub(w.began).Round(time.Millisecond))
 		if by := g.blockedBy(u); len(by) > 0 {
 			r.text += ": it waits for " + strings.Join(by, ", ")
 		}
@@ -1271,7 +1282,7 @@ func (g *graph) shutdown(ev event) {
 		if ev.timeout > 0 { // it began earlier, elsewhere: that is left of its time
 			g.closing.began = g.now.Add(ev.timeout - g.limit)
 		}
-		g.emit(effect{kind: effectClosing, text: ev.power, sig: ev.sig})
+		g.emit(effect{kind: effectClosing, text: string(ev.power), sig: ev.sig})
 		for _, n := range g.names() {
 			u := g.units[n]
 			u.startPending, u.pending, u.restartAfterStop = false, false, false
@@ -1302,7 +1313,7 @@ func (g *graph) tickClosing() {
 	}
 	if !c.finished && !g.now.Before(c.began.Add(g.limit+giveUp)) {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code, incomplete: true})
+		g.emit(effect{kind: effectFinished, text: string(c.kind), sig: c.code, incomplete: true})
 	}
 }
 
@@ -1352,6 +1363,6 @@ func (g *graph) closingDue() time.Time {
 func (g *graph) finish() {
 	if c := g.closing; c != nil && !c.finished && g.live == 0 {
 		c.finished = true
-		g.emit(effect{kind: effectFinished, text: c.kind, sig: c.code})
+		g.emit(effect{kind: effectFinished, text: string(c.kind), sig: c.code})
 	}
 }

@@ -79,7 +79,7 @@ func (g *graph) faceOf(name string) *face {
 func (u *unit) satisfied() bool {
 	switch u.state {
 	case running:
-		return u.leave == staying && (u.cfg.Kind != "target" || u.needs.unmet() == 0)
+		return u.leave == staying && (u.cfg.Kind != unitTarget || u.needs.unmet() == 0)
 	case exited:
 		return u.byItself && !u.pending && !u.startPending && u.leave == staying
 	}
@@ -148,7 +148,7 @@ func (g *graph) reface(u *unit) {
 				continue
 			}
 			g.push(d)
-			if d.cfg.Kind == "target" {
+			if d.cfg.Kind == unitTarget {
 				work = append(work, d)
 			}
 		}
@@ -332,7 +332,7 @@ func (g *graph) remove(u *unit) {
 			g.answer(w.to, answer{State: u.state})
 			continue
 		}
-		g.refuse(w.to, refuse("service_not_found", "%s was deleted", u.name))
+		g.refuse(w.to, refuse(kindServiceNotFound, "%s was deleted", u.name))
 	}
 	u.waiters = nil
 	g.emit(effect{kind: effectForget, name: u.name, cfg: c})

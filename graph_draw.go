@@ -72,7 +72,7 @@ func (t *treeDrawing) branch(name, first, rest string, level int) treeNode {
 	node := treeNode{Name: name, State: "missing", Kind: "missing", Children: []treeNode{}}
 	var below []string
 	if u := t.g.units[name]; u != nil {
-		node.State, node.Kind = u.state.String(), u.kind()
+		node.State, node.Kind = u.state.String(), string(u.kind())
 		if !t.path[name] {
 			below = distinct(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants)
 		}
@@ -150,6 +150,9 @@ func (g *graph) edges() iter.Seq[edge] {
 	}
 }
 
+// drawingFormats are the languages of a drawing.
+var drawingFormats = []string{"dot", "mermaid", "json"}
+
 // page is a text with a bound.
 type page struct {
 	text    strings.Builder
@@ -169,16 +172,16 @@ func (p *page) add(format string, args ...any) {
 }
 
 // end closes the page with a remark on what is not there, and a last line.
-func (p *page) end(remark, last string) string {
+func (p *page) end(remark, last string) (text string, leftOut int) {
 	if p.leftOut > 0 {
 		fmt.Fprintf(&p.text, "  %s %d lines are left out: the drawing is too large for one answer\n", remark, p.leftOut)
 	}
 	p.text.WriteString(last)
-	return p.text.String()
+	return p.text.String(), p.leftOut
 }
 
 // dot draws the graph for Graphviz.
-func (g *graph) dot() string {
+func (g *graph) dot() (text string, leftOut int) {
 	style := map[string]string{"requires": "solid", "after": "dashed", "wants": "dotted", "conflicts": "bold"}
 	colour := map[state]string{running: "palegreen", exited: "lightblue", failed: "salmon", blocked: "khaki", starting: "lightyellow", stopping: "lightyellow", inactive: "lightgrey"}
 	p := page{room: maxDrawing}
@@ -186,7 +189,7 @@ func (g *graph) dot() string {
 	for _, n := range g.names() {
 		u := g.units[n]
 		shape := ""
-		if u.kind() == "target" {
+		if u.kind() == unitTarget {
 			shape = ", shape=ellipse"
 		}
 		p.add("  %q [fillcolor=%s, tooltip=%q%s];\n", n, colour[u.state], u.state, shape)
@@ -202,7 +205,7 @@ func (g *graph) dot() string {
 }
 
 // mermaid draws the graph for Mermaid (flowchart). Nodes have numbers, because its identifiers are narrower than our names.
-func (g *graph) mermaid() string {
+func (g *graph) mermaid() (text string, leftOut int) {
 	arrow := map[string]string{"requires": "-->|requires|", "after": "-.->|after|", "wants": "-.->|wants|", "conflicts": "x--x|conflicts|"}
 	id := map[string]int{}
 	p := page{room: maxDrawing}
@@ -225,17 +228,17 @@ func (g *graph) mermaid() string {
 	return p.end("%%", "")
 }
 
-// outline is the graph as lists. LeftOut counts what was too much for one answer.
+// outline is the graph as lists. leftOut counts what was too much for one answer.
 type outline struct {
 	Nodes   []outlineNode `json:"nodes"`
 	Edges   []edge        `json:"edges"`
-	LeftOut int           `json:"left_out,omitempty"`
+	leftOut int
 }
 
 type outlineNode struct {
-	Name  string `json:"name"`
-	Kind  string `json:"kind"`
-	State string `json:"state"`
+	Name  string   `json:"name"`
+	Kind  unitKind `json:"kind"`
+	State state    `json:"state"`
 }
 
 func (g *graph) outline() outline {
@@ -244,13 +247,13 @@ func (g *graph) outline() outline {
 	fits := func(names ...string) bool {
 		room -= len(strings.Join(names, "")) + 150
 		if room < 0 {
-			o.LeftOut++
+			o.leftOut++
 		}
 		return room >= 0
 	}
 	for _, n := range g.names() {
 		if u := g.units[n]; fits(n) {
-			o.Nodes = append(o.Nodes, outlineNode{n, u.kind(), u.state.String()})
+			o.Nodes = append(o.Nodes, outlineNode{n, u.kind(), u.state})
 		}
 	}
 	for e := range g.edges() {

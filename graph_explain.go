@@ -328,7 +328,7 @@ func (x *explainer) failed(u *unit) {
 		x.text.WriteString("; restarts in " + in + "\n")
 	case !u.up:
 		x.text.WriteString("; not restarted: it is not wanted\n")
-	case u.cfg.Service.Status == "ignore":
+	case u.cfg.Service.Status == statusIgnore:
 		x.text.WriteString("; not restarted: status = \"ignore\"\n")
 	case u.cfg.Lifecycle.MaxRestarts > 0 && u.tries >= u.cfg.Lifecycle.MaxRestarts:
 		fmt.Fprintf(&x.text, "; not restarted: max_restarts = %d is used up\n", u.cfg.Lifecycle.MaxRestarts)

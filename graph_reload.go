@@ -98,7 +98,7 @@ func (g *graph) setNext(u *unit, c *config) {
 // replaceConfig gives a unit another configuration: at once when it has no process, else from its next start.
 func (g *graph) replaceConfig(u *unit, c *config) {
 	g.mark(u)
-	if !u.state.live() || u.cfg.Kind == "target" && c.Kind == "target" {
+	if !u.state.live() || u.cfg.Kind == unitTarget && c.Kind == unitTarget {
 		g.setNext(u, nil)
 		g.swapConfig(u, c)
 		return
@@ -208,23 +208,40 @@ func (g *graph) put(ev event) {
 		g.afterPut(u, ev)
 	}
 	g.settleAll()
-	g.answer(ev.to, g.answerOf(u))
+	a := g.answerOf(u)
+	a.Warnings = g.missing(ev.cfg)
+	g.answer(ev.to, a)
+}
+
+// missing warns of what a configuration requires or wants that does not exist: it may come later, or be misspelt.
+func (g *graph) missing(c *config) (warnings []problem) {
+	for _, list := range []struct {
+		verb  string
+		names []string
+	}{{"requires", c.Dependencies.Requires}, {"wants", c.Dependencies.Wants}} {
+		for _, n := range list.names {
+			if g.units[n] == nil {
+				warnings = append(warnings, problem{Path: c.path, Message: fmt.Sprintf("%s %s %s, which does not exist", c.Service.Name, list.verb, n)})
+			}
+		}
+	}
+	return warnings
 }
 
 func (g *graph) mayPut(u *unit, ev event) *refusal {
 	name := ev.cfg.Service.Name
 	switch {
 	case name == g.main && g.main != "":
-		return refuse("invalid_state", "cannot set %s: it is the main program of this container", name)
+		return refuse(kindInvalidState, "cannot set %s: it is the main program of this container", name)
 	case g.closing != nil:
-		return refuse("shutting_down", "cannot add %s: the system is shutting down", name)
+		return refuse(kindShuttingDown, "cannot add %s: the system is shutting down", name)
 	case u != nil && u.leave == leaveDelete:
-		return refuse("invalid_state", "cannot set %s: it is being deleted", name)
+		return refuse(kindInvalidState, "cannot set %s: it is being deleted", name)
 	case u != nil && !ev.replace:
-		return refuse("already_exists", "%s exists already; use set to replace it", name)
+		return refuse(kindAlreadyExists, "%s exists already; use set to replace it", name)
 	}
 	if text := g.misfitOf(ev.cfg); text != "" {
-		return refuse("dependency_error", "%s", text)
+		return refuse(kindDependencyError, "%s", text)
 	}
 	return nil
 }
@@ -234,7 +251,7 @@ func (g *graph) afterPut(u *unit, ev event) {
 	switch {
 	case u.state.live() && ev.restart && u.up:
 		g.wish(u, true)
-	case !u.state.live() && ev.cfg.Service.Status == "start":
+	case !u.state.live() && ev.cfg.Service.Status == statusStart:
 		g.wish(u, false)
 	}
 }
@@ -242,7 +259,7 @@ func (g *graph) afterPut(u *unit, ev event) {
 // boot sets the wishes of new units, and of what they want, as their files say.
 func (g *graph) boot(us []*unit) {
 	for _, u := range us {
-		if u.cfg.Service.Status == "start" {
+		if u.cfg.Service.Status == statusStart {
 			g.begin(u)
 		}
 	}
@@ -253,7 +270,7 @@ func (g *graph) boot(us []*unit) {
 			continue
 		}
 		for _, n := range u.cfg.Dependencies.Wants {
-			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != "ignore" {
+			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != statusIgnore {
 				g.begin(w)
 				us = append(us, w)
 			}
@@ -281,7 +298,7 @@ func (g *graph) begin(u *unit) {
 // reload compares what was read from the directories with what is loaded, and swaps in what may be.
 func (g *graph) reload(ev event) {
 	if g.closing != nil {
-		g.refuse(ev.to, refuse("shutting_down", "cannot reload: the system is shutting down"))
+		g.refuse(ev.to, refuse(kindShuttingDown, "cannot reload: the system is shutting down"))
 		return
 	}
 	r := &reloadResult{Added: []string{}, Removed: []string{}, Changed: []string{}, Unchanged: []string{}, Restarted: []string{},

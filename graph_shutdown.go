@@ -5,7 +5,7 @@ package main
 // all takes a bulk request. It touches units of class user only.
 func (g *graph) all(ev event) {
 	if g.closing != nil && ev.kind != eventStopAll {
-		g.refuse(ev.to, refuse("shutting_down", "the system is shutting down"))
+		g.refuse(ev.to, refuse(kindShuttingDown, "the system is shutting down"))
 		return
 	}
 	a := answer{Names: []string{}, Skipped: []string{}, Errs: []nameError{}}
@@ -16,7 +16,7 @@ func (g *graph) all(ev event) {
 	for _, n := range g.names() {
 		u := g.units[n]
 		switch {
-		case u.cfg.Service.Class == "system":
+		case u.cfg.Service.Class == classSystem:
 			a.Skipped = append(a.Skipped, n)
 			continue
 		case ev.kind == eventStartAll:
@@ -44,7 +44,7 @@ func (g *graph) keptBySystem() map[string]string {
 	kept := map[string]string{}
 	queue := []string{}
 	for _, n := range g.names() {
-		if g.units[n].cfg.Service.Class == "system" {
+		if g.units[n].cfg.Service.Class == classSystem {
 			queue = append(queue, n)
 		}
 	}
@@ -52,7 +52,7 @@ func (g *graph) keptBySystem() map[string]string {
 		n := queue[0]
 		queue = queue[1:]
 		for _, m := range g.units[n].cfg.Dependencies.Requires {
-			if u := g.units[m]; u == nil || kept[m] != "" || u.cfg.Service.Class == "system" {
+			if u := g.units[m]; u == nil || kept[m] != "" || u.cfg.Service.Class == classSystem {
 				continue
 			}
 			kept[m] = "required by " + n + ", which is a system service"

@@ -78,7 +78,7 @@ func testUnit(line string) *config {
 		case "system":
 			c.Service.Class, c.system = "system", true
 		case "status":
-			c.Service.Status = value
+			c.Service.Status = loadStatus(value)
 		case "exec":
 			c.Service.Exec.Argv[0] = value
 		case "requires":
@@ -90,7 +90,7 @@ func testUnit(line string) *config {
 		case "conflicts":
 			c.Dependencies.Conflicts = list
 		case "restart":
-			c.Lifecycle.Restart = value
+			c.Lifecycle.Restart = restartPolicy(value)
 		case "delay":
 			c.Lifecycle.RestartDelay = span()
 		case "delay_max":
@@ -303,7 +303,7 @@ func (s *stage) obey(line string) {
 	case eventReload:
 		ev.name, ev.load = "", s.load()
 	case eventWait:
-		ev.until = w[2]
+		_ = ev.until.UnmarshalText([]byte(w[2]))
 	case eventKill:
 		ev.sig = 9
 	}
@@ -794,7 +794,7 @@ func (w *world) randomStep() {
 		w.play(event{kind: eventPut, cfg: c, replace: r.Intn(2) == 0, restart: r.Intn(2) == 0, to: w.ticket()})
 	default:
 		kinds := []eventKind{eventStart, eventStart, eventStop, eventRestart, eventWait, eventStartAll, eventStopAll, eventDelete, eventReload, eventKill}
-		ev := event{kind: kinds[r.Intn(len(kinds))], name: name, wait: r.Intn(2) == 0, tree: r.Intn(3) == 0, force: r.Intn(3) == 0, until: "running",
+		ev := event{kind: kinds[r.Intn(len(kinds))], name: name, wait: r.Intn(2) == 0, tree: r.Intn(3) == 0, force: r.Intn(3) == 0, until: running,
 			timeout: time.Duration(1+r.Intn(10)) * time.Second, to: w.ticket(), restart: r.Intn(2) == 0}
 		if ev.kind == eventReload {
 			ev.load = &loadResult{}

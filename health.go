@@ -23,16 +23,16 @@ func check(def *healthDef, run func(program execDef, timeout time.Duration) erro
 	due := time.Now().Add(def.Timeout)
 	var err error
 	switch def.Type {
-	case "tcp":
+	case healthTCP:
 		err = checkTCP(def.Target, due)
-	case "http":
+	case healthHTTP:
 		err = checkHTTP(def.Target, due)
-	case "exec":
+	case healthExec:
 		return run(def.Exec, def.Timeout)
 	case "notify":
 		return nil
 	default:
-		return fmt.Errorf("unknown health type %q: it may be tcp, http, exec or notify", def.Type)
+		return fmt.Errorf("unknown health type %q: it may be %s", def.Type, strings.Join(healthTypes, ", "))
 	}
 	if err == nil {
 		return nil

@@ -274,7 +274,7 @@ const becauseCritical = "critical"
 
 // keeperClosing is a shutdown under way, as the keeper must be able to end it without a server.
 type keeperClosing struct {
-	kind   string
+	kind   powerKind
 	code   int
 	at     time.Time // when its time is over
 	fixed  bool      // the code counts, whatever CMD answers: it began the end
@@ -689,7 +689,7 @@ func (k *keeper) welcome() {
 		l.send(k.commandState())
 	}
 	if c := k.closing; c != nil {
-		l.send(packet{op: opClosing, a: int64(c.code), b: time.Until(c.at).Milliseconds(), text: c.kind})
+		l.send(packet{op: opClosing, a: int64(c.code), b: time.Until(c.at).Milliseconds(), text: string(c.kind)})
 	}
 	l.send(packet{op: opLive})
 }
@@ -757,7 +757,7 @@ func (k *keeper) giveUp(why string) {
 	if k.opts.container || !k.one {
 		k.leftBehind = true
 		logf(logError, "no server can be started (%s); ending everything", why)
-		k.closing = &keeperClosing{kind: "exit", code: exitLost, at: time.Now(), killAt: time.Now().Add(5 * time.Second)}
+		k.closing = &keeperClosing{kind: powerExit, code: exitLost, at: time.Now(), killAt: time.Now().Add(5 * time.Second)}
 		k.takeOver()
 		return
 	}
@@ -783,7 +783,7 @@ func (k *keeper) onPacket(f from) {
 	if f.link == nil {
 		k.emergency = false
 		if f.p.text != "" {
-			k.shutdown(f.p.text, 0, false)
+			k.shutdown(powerKind(f.p.text), 0, false)
 			return
 		}
 		if k.server.pid == 0 && k.closing == nil {
@@ -834,10 +834,10 @@ func (k *keeper) onPacket(f from) {
 			break
 		}
 		kind, why, _ := strings.Cut(p.text, " ")
-		k.closing = &keeperClosing{kind: kind, code: int(p.a), at: time.Now().Add(time.Duration(p.b) * time.Millisecond), fixed: why == becauseCritical}
+		k.closing = &keeperClosing{kind: powerKind(kind), code: int(p.a), at: time.Now().Add(time.Duration(p.b) * time.Millisecond), fixed: why == becauseCritical}
 	case opDone:
 		if k.closing == nil {
-			k.closing = &keeperClosing{kind: p.text, code: int(p.a)}
+			k.closing = &keeperClosing{kind: powerKind(p.text), code: int(p.a)}
 		}
 		k.closing.taken, k.closing.killAt = true, time.Now().Add(ownTime)
 		sysKillAll(k.one, sigKill)
@@ -1002,18 +1002,18 @@ func (k *keeper) onSignal(s int) {
 		k.signalForCommand(s)
 		return
 	}
-	kind := ""
+	var kind powerKind
 	switch {
 	case s == sigTerm:
-		kind = "poweroff"
+		kind = powerOff
 	case s == sigInt:
-		kind = "reboot"
+		kind = powerReboot
 	case s == sigPwr, s == sigRtmin+4:
-		kind = "poweroff"
+		kind = powerOff
 	case s == sigRtmin+3:
-		kind = "halt"
+		kind = powerHalt
 	case s == sigRtmin+5:
-		kind = "reboot"
+		kind = powerReboot
 	case s == sigUsr1:
 		logf(logInfo, "replacing the server; services run on")
 		k.handover()
@@ -1031,9 +1031,9 @@ func (k *keeper) onSignal(s int) {
 }
 
 // shutdown begins to stop everything; a second SIGTERM or SIGINT kills at once.
-func (k *keeper) shutdown(kind string, code int, again bool) {
+func (k *keeper) shutdown(kind powerKind, code int, again bool) {
 	if k.opts.container || !k.one {
-		kind = "exit"
+		kind = powerExit
 	}
 	if c := k.closing; c != nil {
 		if again && !c.forced {
@@ -1049,7 +1049,7 @@ func (k *keeper) shutdown(kind string, code int, again bool) {
 		k.takeOver()
 		return
 	}
-	k.tell("shutdown " + kind)
+	k.tell("shutdown " + string(kind))
 }
 
 // --- CMD, the main program of a container
@@ -1098,7 +1098,7 @@ func (k *keeper) startCommand() {
 		}
 		logf(logError, "cannot run %s: %v", visible(k.opts.cmd[0]), err)
 		k.cmd.ended, k.cmd.status = true, uint32(code)<<8
-		k.shutdown("exit", code, false)
+		k.shutdown(powerExit, code, false)
 	}
 	if k.server.link != nil {
 		k.server.link.send(k.commandState())
@@ -1143,7 +1143,7 @@ func (k *keeper) commandEnded(status uint32) {
 	if k.server.link != nil {
 		k.server.link.send(k.commandState())
 	}
-	k.shutdown("exit", code, false)
+	k.shutdown(powerExit, code, false)
 }
 
 // signalForCommand passes a signal on to CMD, as --rewrite says, as often as it comes.
@@ -1156,14 +1156,14 @@ func (k *keeper) signalForCommand(n int) {
 	}
 	if k.cmd.pid == 0 {
 		if stop || k.cmd.ended {
-			k.shutdown("exit", 0, stop)
+			k.shutdown(powerExit, 0, stop)
 		}
 		return
 	}
 	k.signalCommand(n)
 	if stop {
 		k.cmd.asked = true
-		k.shutdown("exit", 0, false)
+		k.shutdown(powerExit, 0, false)
 	}
 }
 
@@ -1414,7 +1414,7 @@ func (k *keeper) bootSystem() {
 		wish := k.offer(why)
 		if wish != "" {
 			k.flush()
-			machineDown(wish, nil)
+			machineDown(powerKind(wish), nil)
 		}
 		if err == nil {
 			break
@@ -1426,8 +1426,8 @@ func (k *keeper) bootSystem() {
 // words takes what the kernel command line says to the server, and opens the watchdog.
 func (k *keeper) words(w bootWords) {
 	if w.debug {
-		k.opts.server = append(k.opts.server, "--log-level", "debug")
-		_ = setLogLevel("debug")
+		k.opts.server = append(k.opts.server, "--log-level", logDebug.String())
+		_ = setLogLevel(logDebug.String())
 	}
 	if w.config != "" {
 		k.opts.server = append(k.opts.server, "--config-dir", w.config)
@@ -1483,7 +1483,7 @@ func emergencyForEver(why string) int {
 	room := newEmergencyRoom(reapUntilEnd)
 	for {
 		if wish := room.offer(why); wish != "" {
-			machineDown(wish, nil)
+			machineDown(powerKind(wish), nil)
 		}
 	}
 }
@@ -1546,7 +1546,7 @@ func (b *boot) run() error {
 			return err
 		}
 		if b.words.debug {
-			_ = setLogLevel("debug")
+			_ = setLogLevel(logDebug.String())
 		}
 	}
 	return nil
@@ -2859,7 +2859,7 @@ func onMachine() bool {
 
 // machineDown is the end, after all processes are gone: kind is poweroff, reboot or halt. Every part of it is limited in time, because a
 // disk may be dead. It returns at once where the machine is not ours; on a real machine it never returns.
-func machineDown(kind string, w *watchdog) {
+func machineDown(kind powerKind, w *watchdog) {
 	if !onMachine() {
 		return
 	}
@@ -3044,7 +3044,7 @@ func plainREPL(console io.ReadWriter) (wish string) {
 		case "":
 		case "retry", "exit", "quit":
 			return ""
-		case "poweroff", "reboot", "halt":
+		case string(powerOff), string(powerReboot), string(powerHalt):
 			return word
 		case "show":
 			text, err := show(arg)

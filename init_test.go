@@ -360,7 +360,7 @@ func TestServerThatHangs(t *testing.T) {
 			}
 			b.newServer(old)
 			b.up()
-			if st := b.status("web"); st.PID != web || st.State != "running" {
+			if st := b.status("web"); st.PID != web || st.State != running {
 				t.Errorf("web was pid %d and is %+v", web, st)
 			}
 			if strings.Contains(name, "exit") {
@@ -639,7 +639,7 @@ func TestClientsAreNeverRefused(t *testing.T) {
 	if answered < 100 {
 		t.Errorf("only %d answers", answered)
 	}
-	if st := b.status("web"); st.PID != web || st.State != "running" {
+	if st := b.status("web"); st.PID != web || st.State != running {
 		t.Errorf("web was pid %d and is %+v", web, st)
 	}
 	b.signal(sigTerm)

@@ -46,7 +46,7 @@ type serverRecord struct {
 }
 
 type closingRecord struct {
-	Kind                 string
+	Kind                 powerKind
 	Code                 int
 	At, KillAt           int64
 	Fixed, Taken, Forced bool

@@ -173,7 +173,7 @@ func (s *server) status(name string) serviceStatusFull {
 func (s *server) is(state string, names ...string) {
 	s.t.Helper()
 	for _, n := range names {
-		eventually(s.t, n+" is "+state, func() bool { return s.status(n).State == state })
+		eventually(s.t, n+" is "+state, func() bool { return s.status(n).State.String() == state })
 	}
 }
 
@@ -314,7 +314,7 @@ func TestStack(t *testing.T) {
 		}
 		eventually(t, name+" is back", func() bool {
 			now := s.status(name)
-			return now.State == "running" && now.PID != before.PID && now.RestartCount > before.RestartCount
+			return now.State == running && now.PID != before.PID && now.RestartCount > before.RestartCount
 		})
 		for o, pid := range others {
 			if now := s.status(o).PID; o != name && now != pid {
@@ -345,7 +345,7 @@ func TestStack(t *testing.T) {
 		t.Errorf("reload with a broken file beside a changed one: exit code %d\n%s", code, out)
 	}
 	old := s.status("cache")
-	if !old.ConfigChanged || old.State != "running" {
+	if !old.ConfigChanged || old.State != running {
 		t.Errorf("after the reload cache is %+v", old)
 	}
 	s.ok("restart", "cache", "--wait")

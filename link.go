@@ -39,6 +39,16 @@ const (
 	opAsk     = '?' // keeper: are you there? server: the same back
 )
 
+// powerKind is how a shutdown ends: with the exit of PID 1 of a container or of a server that is not PID 1, or with what the machine does.
+type powerKind string
+
+const (
+	powerExit   powerKind = "exit"
+	powerOff    powerKind = "poweroff"
+	powerReboot powerKind = "reboot"
+	powerHalt   powerKind = "halt"
+)
+
 // socketKey begins the name of the control socket among what the keeper keeps. The keeper looks at no other.
 const socketKey = "control "
 

@@ -35,21 +35,33 @@ const (
 
 // logLine is one line of a service, in valid UTF-8.
 type logLine struct {
-	Seq     uint64 `json:"seq"`
-	TimeMS  int64  `json:"time_ms"`
-	Service string `json:"service"`
-	Stream  string `json:"stream"`
-	Text    string `json:"text"`
+	Seq     uint64    `json:"seq"`
+	TimeMS  int64     `json:"time_ms"`
+	Service string    `json:"service"`
+	Stream  logStream `json:"stream"`
+	Text    string    `json:"text"`
 }
 
-var streamNames = [...]string{"stdout", "stderr", "syslog"}
+// logStream is where a line came from.
+type logStream string
+
+const (
+	streamStdout logStream = "stdout"
+	streamStderr logStream = "stderr"
+	streamSyslog logStream = "syslog"
+)
+
+// streams are all of them, each at its number in the ring.
+var streams = [...]logStream{streamStdout, streamStderr, streamSyslog}
+
+var streamWords = []string{string(streamStdout), string(streamStderr), string(streamSyslog)}
 
 // streamNumber is the place of a stream's name; what is no stream counts as syslog.
-func streamNumber(name string) uint8 {
-	if i := slices.Index(streamNames[:], name); i >= 0 {
+func streamNumber(name logStream) uint8 {
+	if i := slices.Index(streams[:], name); i >= 0 {
 		return uint8(i)
 	}
-	return uint8(len(streamNames) - 1)
+	return uint8(len(streams) - 1)
 }
 
 // validText makes text fit for JSON: every byte that is no UTF-8 becomes U+FFFD.
@@ -385,7 +397,7 @@ func (h *logHub) file(def loggingDef, name string) *logFile {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refs++
-	f.maxSize, f.keep, f.raw = def.MaxSize, def.Keep, def.Format == "raw" || def.Format == ""
+	f.maxSize, f.keep, f.raw = def.MaxSize, def.Keep, def.Format == formatRaw || def.Format == ""
 	return f
 }
 
@@ -449,7 +461,7 @@ func (h *logHub) emitLines(s *logService, stream uint8, data []byte) {
 }
 
 // add puts a message that did not come through a pipe into the log of a service: ours about it, or syslog.
-func (h *logHub) add(name, stream, text string) {
+func (h *logHub) add(name string, stream logStream, text string) {
 	s := h.service(name)
 	data := splitLong([]byte(strings.TrimSuffix(text, "\n") + "\n"))
 	h.emitLines(s, streamNumber(stream), data)
@@ -487,7 +499,7 @@ func (h *logHub) serveSyslog(fd int, owner func(pid int) string) error {
 			name = syslogName
 		}
 		h.syslogging.Lock()
-		h.add(name, "syslog", syslogText(buf[:n]))
+		h.add(name, streamSyslog, syslogText(buf[:n]))
 		if f := h.service(name).sinks.Load().file; f != nil {
 			f.flush(syslogWait)
 		}
@@ -523,7 +535,7 @@ func (s *logService) lines(k int) []logLine {
 	s.mu.Unlock()
 	var out []logLine
 	eachLine(raw, skip, func(rec record, seq uint64, text []byte) {
-		out = append(out, logLine{seq, rec.ms, s.name, streamNames[rec.stream], validText(text)})
+		out = append(out, logLine{seq, rec.ms, s.name, streams[rec.stream], validText(text)})
 	})
 	return out
 }
@@ -541,9 +553,10 @@ func (h *logHub) tail(name string, n int) []logLine {
 
 // logQuery selects lines; empty and zero fields select all.
 type logQuery struct {
-	Service, Stream, Contains string
-	SinceMS, UntilMS          int64
-	Lines                     int // the newest so many of those that match
+	Service, Contains string
+	Stream            logStream
+	SinceMS, UntilMS  int64
+	Lines             int // the newest so many of those that match
 }
 
 // filter returns the newest q.Lines lines that match, oldest first, over all services. Its memory is bounded by q.Lines
@@ -586,14 +599,14 @@ func (h *logHub) search(q logQuery, wanted func(string) bool, last uint64) []log
 		s.mu.Unlock()
 		eachLine(raw, skip, func(rec record, seq uint64, text []byte) {
 			if seq < lowest || seq > last || q.SinceMS > 0 && rec.ms < q.SinceMS || q.UntilMS > 0 && rec.ms > q.UntilMS ||
-				q.Stream != "" && q.Stream != streamNames[rec.stream] {
+				q.Stream != "" && q.Stream != streams[rec.stream] {
 				return
 			}
 			line := validText(text)
 			if !strings.Contains(line, q.Contains) {
 				return
 			}
-			found = append(found, logLine{seq, rec.ms, s.name, streamNames[rec.stream], line})
+			found = append(found, logLine{seq, rec.ms, s.name, streams[rec.stream], line})
 			if len(found) >= 4*q.Lines+1000 {
 				newestFirst()
 			}
@@ -689,7 +702,7 @@ func (t *tape) put(p tapePart) {
 // audience is those who follow one service, or all.
 type audience struct {
 	followers []*follower
-	printed   [len(streamNames)]uint64 // lines of each stream, since somebody follows
+	printed   [len(streams)]uint64 // lines of each stream, since somebody follows
 }
 
 // follower reads new lines for one client. wake has room for one: it is filled when there is something for a follower that sleeps.
@@ -697,7 +710,7 @@ type follower struct {
 	wake     chan struct{}
 	hub      *logHub
 	services map[string]bool // nil: all
-	stream   string          // "": all
+	stream   logStream       // "": all
 	in       []*audience
 
 	asleep  bool   // under hub.emit
@@ -708,7 +721,7 @@ type follower struct {
 }
 
 // follow begins with the newest lines that match (at most lines of them, and followerBytes) and goes on with all that come. services nil or empty: all.
-func (h *logHub) follow(services []string, stream string, lines int) *follower {
+func (h *logHub) follow(services []string, stream logStream, lines int) *follower {
 	f := &follower{wake: make(chan struct{}, 1), hub: h, stream: stream}
 	if len(services) > 0 {
 		f.services = map[string]bool{}
@@ -740,7 +753,7 @@ func (f *follower) wants(service string, stream uint8) bool {
 }
 
 func (f *follower) wantsStream(stream uint8) bool {
-	return f.stream == "" || f.stream == streamNames[stream]
+	return f.stream == "" || f.stream == streams[stream]
 }
 
 // join puts the follower where those are that want the same. Call it with emit held.
@@ -815,7 +828,7 @@ func (f *follower) take(most int) (lines []logLine, lost uint64) {
 	for _, p := range parts {
 		for ; len(p.data) > 0; p.seq++ {
 			end := bytes.IndexByte(p.data, '\n')
-			lines = append(lines, logLine{p.seq, p.ms, p.service, streamNames[p.stream], validText(p.data[:end])})
+			lines = append(lines, logLine{p.seq, p.ms, p.service, streams[p.stream], validText(p.data[:end])})
 			p.data = p.data[end+1:]
 		}
 	}
@@ -956,7 +969,7 @@ func (h *logHub) pipes(name string, gen uint64, uid, gid int) (*logPipes, error)
 		write  *int
 		pipe   **logPipe
 	}{{0, &lp.Out, &lp.out}, {1, &lp.Err, &lp.err}} {
-		r, w, err := h.newPipe(fifoName(name, gen, streamNames[end.stream]), uid, gid)
+		r, w, err := h.newPipe(fifoName(name, gen, streams[end.stream]), uid, gid)
 		if err == nil {
 			*end.write = w
 			*end.pipe, err = h.register(name, end.stream, r, nil)
@@ -981,7 +994,7 @@ func (h *logHub) newPipe(name string, uid, gid int) (r, w int, err error) {
 // removeFifos removes the names of the pipes of one run, where they have any.
 func (h *logHub) removeFifos(name string, gen uint64) {
 	if h.fifos != "" {
-		for _, stream := range streamNames[:2] {
+		for _, stream := range streams[:2] {
 			sysRemoveAt(h.fifoAt, fifoName(name, gen, stream))
 		}
 	}
@@ -996,8 +1009,8 @@ func (h *logHub) keepFifos(dir string) (err error) {
 }
 
 // fifoName names the FIFO of a stream of one run.
-func fifoName(name string, gen uint64, stream string) string {
-	return name + "." + strconv.FormatUint(gen, 10) + "." + stream
+func fifoName(name string, gen uint64, stream logStream) string {
+	return name + "." + strconv.FormatUint(gen, 10) + "." + string(stream)
 }
 
 // readFDs are our ends of both streams, for the keeper.
@@ -1072,7 +1085,7 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte) (*l
 
 // logEnd is the read end of a stream, for a process that holds it while servers come and go, with the beginning of a line that was read already.
 type logEnd struct {
-	Stream  string
+	Stream  logStream
 	FD      int
 	Partial []byte
 }
@@ -1089,7 +1102,7 @@ func (h *logHub) readEnds(name string) []logEnd {
 		}
 		p.mu.Lock()
 		if p.fd >= 0 {
-			ends = append(ends, logEnd{streamNames[p.stream], p.fd, slices.Clone(p.partial)})
+			ends = append(ends, logEnd{streams[p.stream], p.fd, slices.Clone(p.partial)})
 		}
 		p.mu.Unlock()
 	}
@@ -1317,25 +1330,25 @@ func (p *logPipe) drain(end time.Time) {
 
 // ---- lines of files and the console ----
 
-func isLineFormat(format string) bool { return format == "time" || format == "json" }
+func isLineFormat(format logFormat) bool { return format == formatTime || format == formatJSON }
 
 // formatLines turns complete lines into those of a file or, with the name in front, of the console.
 // A console line in the json format stays pure JSON: it has the name inside.
-func formatLines(format, name string, console bool, stream uint8, seq uint64, ms int64, data []byte) []byte {
+func formatLines(format logFormat, name string, console bool, stream uint8, seq uint64, ms int64, data []byte) []byte {
 	out := make([]byte, 0, len(data)+64)
 	prefix := ""
 	if console {
 		prefix = name + " | "
 	}
-	if format == "time" {
-		prefix += time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00") + " " + streamNames[stream] + " "
+	if format == formatTime {
+		prefix += time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00") + " " + string(streams[stream]) + " "
 	}
 	for ; len(data) > 0; seq++ {
 		end := bytes.IndexByte(data, '\n')
 		line := data[:end]
 		data = data[end+1:]
-		if format == "json" {
-			out = append(appendJSON(out, &logLine{seq, ms, name, streamNames[stream], validText(line)}), '\n')
+		if format == formatJSON {
+			out = append(appendJSON(out, &logLine{seq, ms, name, streams[stream], validText(line)}), '\n')
 			continue
 		}
 		out = append(append(append(out, prefix...), line...), '\n')
@@ -1477,14 +1490,23 @@ var (
 	serverLogLevel atomic.Int32 // a logLevel
 )
 
-// setLogLevel chooses the least level that is written: debug, info, warn or error.
-func setLogLevel(name string) error {
+func (l logLevel) String() string { return levelNames[l-logDebug] }
+
+func parseLogLevel(name string) (logLevel, error) {
 	i := slices.Index(levelNames[:], name)
 	if i < 0 {
-		return fmt.Errorf("unknown log level %q; use debug, info, warn or error", name)
+		return logInfo, fmt.Errorf("unknown log level %q; use %s or %s", name, strings.Join(levelNames[:len(levelNames)-1], ", "), levelNames[len(levelNames)-1])
 	}
-	serverLogLevel.Store(int32(i) + int32(logDebug))
-	return nil
+	return logLevel(i) + logDebug, nil
+}
+
+// setLogLevel chooses the least level that is written, by its name.
+func setLogLevel(name string) error {
+	level, err := parseLogLevel(name)
+	if err == nil {
+		serverLogLevel.Store(int32(level))
+	}
+	return err
 }
 
 // logf writes a line to the server's own log on descriptor 2, like "zinit: warn: text". It never waits.
@@ -1492,7 +1514,7 @@ func logf(level logLevel, format string, args ...any) {
 	if int32(level) < serverLogLevel.Load() {
 		return
 	}
-	serverLog.add(fmt.Appendf(nil, "zinit: %s: %s\n", levelNames[level-logDebug], visible(fmt.Sprintf(format, args...))))
+	serverLog.add(fmt.Appendf(nil, "zinit: %s: %s\n", level, visible(fmt.Sprintf(format, args...))))
 }
 
 // flushLogs waits until the server's own log and the console copies are written, at most limit; for the end of the server.

@@ -74,7 +74,7 @@ func fullDisk(t *testing.T, dir, format string) {
 	if err := os.WriteFile(ballast, make([]byte, 32<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.configure("s", loggingDef{BufferLines: 100, File: path, MaxSize: 1 << 20, Keep: 1, Format: format}, false)
+	h.configure("s", loggingDef{BufferLines: 100, File: path, MaxSize: 1 << 20, Keep: 1, Format: logFormat(format)}, false)
 	r := testPipes(t, h, "s")
 	for i := range 5000 {
 		fmt.Fprintf(r.stdout, "this is line %d\n", i)

@@ -259,7 +259,7 @@ func TestAdoptedPipesGoOn(t *testing.T) {
 func TestFilter(t *testing.T) {
 	h := testHub(t)
 	for i := range 50 {
-		h.add([]string{"a", "b", "c"}[i%3], []string{"stdout", "stderr"}[i%2], fmt.Sprintf("line %d", i))
+		h.add([]string{"a", "b", "c"}[i%3], streams[i%2], fmt.Sprintf("line %d", i))
 	}
 	seqs := func(lines []logLine) (out []uint64) {
 		for _, l := range lines {
@@ -602,7 +602,7 @@ func TestFormats(t *testing.T) {
 		{"json", true, `{"seq":7,"time_ms":1700000000123,"service":"web","stream":"stderr","text":"a<b>"}` + "\n" +
 			`{"seq":8,"time_ms":1700000000123,"service":"web","stream":"stderr","text":"c` + "\ufffd" + `d"}` + "\n"},
 	} {
-		if got := string(formatLines(tc.format, "web", tc.console, 1, 7, 1700000000123, data)); got != tc.want {
+		if got := string(formatLines(logFormat(tc.format), "web", tc.console, 1, 7, 1700000000123, data)); got != tc.want {
 			t.Errorf("%s, console %v:\n%s\nwant\n%s", tc.format, tc.console, got, tc.want)
 		}
 	}
@@ -630,7 +630,7 @@ func TestRotationLosesNothing(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			h := testHub(t)
 			path := filepath.Join(t.TempDir(), "new dir", "app.log")
-			h.configure("s", loggingDef{BufferLines: 10, File: path, MaxSize: 50_000, Keep: 1000, Format: format}, false)
+			h.configure("s", loggingDef{BufferLines: 10, File: path, MaxSize: 50_000, Keep: 1000, Format: logFormat(format)}, false)
 			r := testPipes(t, h, "s")
 			const total = 20_000
 			for i := 0; i < total; { // several lines a write, as a library would
@@ -845,7 +845,7 @@ func TestRow09_DiskThatDoesNotAnswer(t *testing.T) {
 			h := testHub(t)
 			said := captureServerLog(t)
 			path := filepath.Join(t.TempDir(), "app.log")
-			h.configure("s", loggingDef{BufferLines: 10, File: path, MaxSize: 1 << 30, Keep: 1, Format: format}, false)
+			h.configure("s", loggingDef{BufferLines: 10, File: path, MaxSize: 1 << 30, Keep: 1, Format: logFormat(format)}, false)
 			release := hangDisk(h.service("s").sinks.Load().file)
 			r := testPipes(t, h, "s")
 			line := strings.Repeat("q", 99) + "\n"

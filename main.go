@@ -177,7 +177,7 @@ func (c *cli) serverOptions() (serverOptions, error) {
 		socket:          firstSet(c.socket, os.Getenv("ZINIT_SOCKET")),
 		configDirs:      configDirs(c.list("config-dir"), c.has("keeper")),
 		systemDir:       c.flag("system-dir"),
-		logLevel:        firstSet(c.flag("log-level"), os.Getenv("ZINIT_LOG_LEVEL"), "info"),
+		logLevel:        firstSet(c.flag("log-level"), os.Getenv("ZINIT_LOG_LEVEL"), logInfo.String()),
 		socketMode:      0o600,
 		socketGroup:     c.flag("socket-group"),
 		shutdownTimeout: 30 * time.Second,
@@ -199,10 +199,8 @@ func (c *cli) serverOptions() (serverOptions, error) {
 	if o.socket == "" && !o.keeper && !o.checkState {
 		return o, errors.New("no place for the socket: neither XDG_RUNTIME_DIR nor HOME is set; use --socket PATH")
 	}
-	switch o.logLevel {
-	case "debug", "info", "warn", "error":
-	default:
-		return o, fmt.Errorf("unknown log level `%s`: debug, info, warn or error", o.logLevel)
+	if _, err := parseLogLevel(o.logLevel); err != nil {
+		return o, err
 	}
 	if o.socketGroup != "" {
 		o.socketMode = 0o660
@@ -350,9 +348,20 @@ type command struct {
 type commandFlag struct {
 	name   string
 	short  byte
-	arg    string // name of its value; "" for a switch
-	values string // the words that it can be, if there are few
-	help   string
+	arg    string   // name of its value; "" for a switch
+	values []string // the words that it can be, if there are few
+	help   string   // %s stands for those
+}
+
+func (f *commandFlag) helpText() string { return strings.Replace(f.help, "%s", orList(f.values), 1) }
+
+// orList is a list for people: "start, stop or ignore".
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // globalFlags are understood with every command, before and after its name.
@@ -364,15 +373,13 @@ var globalFlags = []*commandFlag{
 	{name: "help", short: 'h', help: "what the command does"},
 }
 
-const states = "inactive blocked starting running stopping exited failed"
-
 const configDirHelp = "services directory (may be repeated)"
 
 // Flags of more than one command.
 var (
 	socketFlag          = commandFlag{name: "socket", arg: "PATH", help: "socket of the server"}
 	systemDirFlag       = commandFlag{name: "system-dir", arg: "DIR", help: "directory of system services"}
-	logLevelFlag        = commandFlag{name: "log-level", arg: "LEVEL", values: "debug info warn error", help: "debug, info, warn or error (info)"}
+	logLevelFlag        = commandFlag{name: "log-level", arg: "LEVEL", values: levelNames[:], help: "%s (info)"}
 	socketModeFlag      = commandFlag{name: "socket-mode", arg: "MODE", help: "mode of the socket (0600; of a group 0660)"}
 	socketGroupFlag     = commandFlag{name: "socket-group", arg: "GROUP", help: "group of the socket: may do everything"}
 	shutdownTimeoutFlag = commandFlag{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000)"}
@@ -406,7 +413,7 @@ var commandTable = [...]*command{
 		flags: []*commandFlag{
 			{name: "follow", short: 'f', help: "go on with new lines as they come"},
 			{name: "lines", short: 'n', arg: "N", help: "the newest N lines (1000; with -f 10)"},
-			{name: "stream", arg: "S", values: "stdout stderr syslog", help: "only stdout, stderr or syslog"},
+			{name: "stream", arg: "S", values: streamWords, help: "only %s"},
 			{name: "since", arg: "T", help: "only lines since then"},
 			{name: "grep", arg: "TEXT", help: "only lines with that text"},
 			{name: "time", short: 't', help: "show when each line was written"},
@@ -426,8 +433,8 @@ var commandTable = [...]*command{
 		flags: []*commandFlag{{name: "output", short: 'o', arg: "PATH", help: "write the chart to that file"}}},
 	{name: "graph", group: "look", server: true, run: cmdGraph,
 		help: "the dependency graph, for a drawing program",
-		flags: []*commandFlag{{name: "format", arg: "F", values: "dot mermaid json",
-			help: "dot (the default), mermaid or json"}}},
+		flags: []*commandFlag{{name: "format", arg: "F", values: drawingFormats,
+			help: "%s (dot)"}}},
 
 	{name: "start", args: "NAME...", group: "run", server: true, run: cmdStart,
 		help:  "start services and keep them up",
@@ -445,7 +452,7 @@ var commandTable = [...]*command{
 	{name: "wait", args: "NAME...", group: "run", server: true, run: cmdWait,
 		help: "wait until a service is running (or done)",
 		more: "Exit code 3 when it fails or is blocked until a person acts,\n1 when --timeout ran out.",
-		flags: []*commandFlag{{name: "state", arg: "S", values: states,
+		flags: []*commandFlag{{name: "state", arg: "S", values: stateNames[:],
 			help: "the state to wait for (running)"}}},
 	{name: "is-running", args: "NAME...", group: "run", server: true, run: cmdIsRunning,
 		help: "exit 0 when it is running, else 3"},
@@ -465,14 +472,14 @@ var commandTable = [...]*command{
 			{name: "description", arg: "TEXT", help: "what it is, for people"},
 			{name: "env", arg: "K=V", help: "environment variable (may be repeated)"},
 			{name: "user", arg: "USER", help: "run as this user"},
-			{name: "status", arg: "S", values: "start stop ignore", help: "start, stop or ignore"},
+			{name: "status", arg: "S", values: loadStatuses, help: "%s"},
 			{name: "oneshot", help: "it is done when it exits"},
 			{name: "critical", help: "the machine or container ends with it"},
 			{name: "requires", arg: "NAME", help: "what must be up first"},
 			{name: "after", arg: "NAME", help: "what comes first, if wanted"},
 			{name: "wants", arg: "NAME", help: "what is started along with it"},
 			{name: "conflicts", arg: "NAME", help: "what must not run with it"},
-			{name: "restart", arg: "P", values: "always on-failure never", help: "always, on-failure or never"},
+			{name: "restart", arg: "P", values: restartPolicies, help: "%s"},
 			&persistFlag,
 		}},
 	{name: "get", args: "NAME", group: "configure", server: true, run: cmdGet,
@@ -768,8 +775,8 @@ func (c *cli) parseFlag(words []string, known []*commandFlag) (int, error) {
 		}
 		value, used = words[1], 2
 	}
-	if f.values != "" && !containsWord(f.values, value) {
-		return 0, &usageError{"--" + f.name + " cannot be `" + value + "`", "one of: " + f.values}
+	if f.values != nil && !slices.Contains(f.values, value) {
+		return 0, &usageError{"--" + f.name + " cannot be `" + value + "`", "one of: " + strings.Join(f.values, " ")}
 	}
 	c.flags[f.name] = append(c.flags[f.name], value)
 	return used, nil
@@ -953,7 +960,7 @@ func (c *cli) commandHelp(cmd *command) int {
 		if f.short != 0 {
 			short = "-" + string(f.short) + ", "
 		}
-		c.entry(31, "  "+short+f.spelling(), f.help, "")
+		c.entry(31, "  "+short+f.spelling(), f.helpText(), "")
 	}
 	if !cmd.raw {
 		c.paragraph("\nWith every command: [--socket PATH] [--json] [--no-color] [--timeout MS]")

@@ -434,7 +434,7 @@ func TestRow44_SignalTable(t *testing.T) {
 		b.signal(sigUsr1)
 		b.newServer(old)
 		b.up()
-		if st := b.status("web"); st.PID != pid || st.State != "running" || st.RestartCount != 0 {
+		if st := b.status("web"); st.PID != pid || st.State != running || st.RestartCount != 0 {
 			t.Errorf("web was pid %d and is %+v", pid, st)
 		}
 		if out := b.ok("logs", "web"); !strings.Contains(out, "hello") {
@@ -449,7 +449,7 @@ func TestRow44_SignalTable(t *testing.T) {
 		b.newServer(old)
 		b.says("PID 1 is version " + version + " now")
 		b.up()
-		if st := b.status("web"); st.PID != pid || st.State != "running" {
+		if st := b.status("web"); st.PID != pid || st.State != running {
 			t.Errorf("web was pid %d and is %+v", pid, st)
 		}
 		b.signal(sigTerm)
@@ -575,7 +575,7 @@ func TestRow42_SecondSIGTERMKills(t *testing.T) {
 			}
 			b.signal(sigTerm)
 			if !hung {
-				eventually(t, "it stops", func() bool { return b.status("stubborn").State == "stopping" })
+				eventually(t, "it stops", func() bool { return b.status("stubborn").State == stopping })
 			}
 			b.signal(sigInt)
 			if hung {
@@ -1001,7 +1001,7 @@ func TestHungServerIsReplaced(t *testing.T) {
 	b.signal(sigUsr1)
 	b.newServer(old)
 	b.up()
-	if st := b.status("web"); st.PID != pid || st.State != "running" {
+	if st := b.status("web"); st.PID != pid || st.State != running {
 		t.Errorf("web was pid %d and is %+v", pid, st)
 	}
 }
@@ -1114,7 +1114,7 @@ func TestRow46_EmptyRoots(t *testing.T) {
 			_ = syscall.Kill(old, syscall.SIGKILL)
 			b.newServer(old)
 			b.up()
-			if st := b.status("web"); st.PID != pid || st.State != "running" {
+			if st := b.status("web"); st.PID != pid || st.State != running {
 				t.Errorf("after the death of the server web was pid %d and is %+v", pid, st)
 			}
 			eventually(t, "crash is still restarted", func() bool { return b.status("crash").RestartCount > 3 })
@@ -1182,7 +1182,7 @@ func (s *server) loaded() map[string]int {
 			default:
 				pids[st.Name] = st.PID
 			}
-			if st.State != want {
+			if st.State.String() != want {
 				return false
 			}
 		}
@@ -1273,7 +1273,7 @@ func (s *server) restarts(dir string) {
 		st := s.status(name)
 		started := lines(dir + "/" + name + ".starts")
 		// One that was stopped while it ran may not have come to say that it had started.
-		if n := len(started); n != st.RestartCount+1 && (n != st.RestartCount || st.State != "exited") {
+		if n := len(started); n != st.RestartCount+1 && (n != st.RestartCount || st.State != exited) {
 			printed := map[string]int{}
 			for _, line := range lines(dir + "/" + name + ".log") {
 				printed[line]++
@@ -1503,7 +1503,7 @@ func TestRow38_NewServerThatFails(t *testing.T) {
 			if took := time.Since(began); took > upgradeTime+handoverTime+slack {
 				t.Errorf("it took %v", took)
 			}
-			if st := b.status("web"); st.PID != web || st.State != "running" {
+			if st := b.status("web"); st.PID != web || st.State != running {
 				t.Errorf("web was pid %d and is %+v", web, st)
 			}
 			b.ok("upgrade")
@@ -1543,13 +1543,13 @@ func TestStateSurvives(t *testing.T) {
 	if st := b.status("stopped"); st.Wish != "down" {
 		t.Errorf("stopped is %+v", st)
 	}
-	if st := b.status("limited"); st.State != "failed" || st.RestartCount != 3 || st.ExitCode == nil || *st.ExitCode != 1 {
+	if st := b.status("limited"); st.State != failed || st.RestartCount != 3 || st.ExitCode == nil || *st.ExitCode != 1 {
 		t.Errorf("limited is %+v", st)
 	}
-	if st := b.status("waiting"); st.State != "failed" || st.RestartInMS == nil || *st.RestartInMS < 30000 || *st.RestartInMS > 60000 {
+	if st := b.status("waiting"); st.State != failed || st.RestartInMS == nil || *st.RestartInMS < 30000 || *st.RestartInMS > 60000 {
 		t.Errorf("waiting is %+v", st)
 	}
-	if st := b.status("added"); st.State != "running" || st.PID != added {
+	if st := b.status("added"); st.State != running || st.PID != added {
 		t.Errorf("added was pid %d and is %+v", added, st)
 	}
 	if out := b.ok("why", "blocked"); !strings.Contains(out, "nothing") {
@@ -1667,7 +1667,7 @@ func TestShutdownSurvives(t *testing.T) {
 			case "call":
 				b.ok("call", "system.shutdown")
 			}
-			eventually(t, "stubborn is stopping", func() bool { return b.status("stubborn").State == "stopping" })
+			eventually(t, "stubborn is stopping", func() bool { return b.status("stubborn").State == stopping })
 			old := b.serverPID()
 			_ = syscall.Kill(old, syscall.SIGKILL)
 			b.newServer(old)

@@ -20,31 +20,34 @@ import (
 // rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
 // a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
 var rooms = map[string]string{
-	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible) sys(terminalSize)",
-	"tui":  "main client wire config(parseSignal visible) logs(logLine) sys",
+	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible loadStatuses restartPolicies) logs(parseLogLevel logInfo levelNames streamWords String) graph(stateNames drawingFormats) sys(terminalSize)",
+	"tui":  "main client wire config(parseSignal visible) graph(" + states + ") logs(logLine streamStdout streamStderr) sys",
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
-		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode) logs(logLine newestOf) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
+		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode UnmarshalText " + states + ") logs(logLine newestOf streamStderr) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
 
 	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug String) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
 
-	"rpc": "link(socketKey) wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
+	"rpc": "link(socketKey powerKind powerOff powerExit) wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
 		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
-	"wire": "graph(failureReason reasonType reasonExitCode reasonSignal reasonStartTimeout reasonStopTimeout reasonHealth reasonDependencyFailed reasonSpawnError reasonMissingDependency nameError treeNode whyReason String) config(problem signalName) logs(logLine) rpc(encodeJSON)",
-	"supervisor": "graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
+	"wire": "graph(failureReason reasonType reasonExitCode reasonSignal reasonStartTimeout reasonStopTimeout reasonHealth reasonDependencyFailed reasonSpawnError reasonMissingDependency nameError treeNode whyReason String state stateNames) config(problem signalName unitKind unitKinds unitClass unitClasses) logs(logLine logStream streamWords) rpc(encodeJSON)",
+	"supervisor": "wire graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
 		"rpc(listenRPC takeRPC serveRPC rpcListener rpcServer close key descriptor pause goOn moveHub newMoveHub tell) " +
 		"link init(ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",
 
 	"link": "logs(logf logError) sys",
 
-	"graph": "config proc(exit)",
+	"graph": "config wire link(powerKind powerExit) proc(exit)",
 
 	"proc":   "config(config execDef serviceDef lookupUser envFile splitExec signalName visible) sys",
-	"health": "config(healthDef execDef visible) proc(errnoOf) main(version)",
-	"logs":   "config(loggingDef visible) rpc(appendJSON) sys",
+	"health": "config(healthDef execDef visible healthTCP healthHTTP healthExec healthTypes) proc(errnoOf) main(version)",
+	"logs":   "config(loggingDef visible logFormat formatRaw formatTime formatJSON) rpc(appendJSON) sys",
 	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
 	"config": "sys(sysReadRegular sysKeepOwner sysSignals sigRtmin sigRtmax) rpc(checkText decodeJSON) main(version)",
-	"sys":    "proc(spec nullFile procStat closeAll files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer)",
+	"sys":    "proc(spec nullFile procStat closeAll files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer) link(powerKind powerReboot powerHalt)",
 }
+
+// states are the states of a unit as those who show them use them.
+const states = "state String inactive blocked starting running stopping exited failed"
 
 // everywhere says what of main any file may use.
 var everywhere = []string{"background", "later", "guarded"}

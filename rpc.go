@@ -41,7 +41,7 @@ func rpcFailure(err error) *rpcError {
 		return e
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
-		e := rpcFail(errorKind(r.kind), "%s", r.text)
+		e := rpcFail(r.kind, "%s", r.text)
 		e.Data.Names, e.Data.NotLoaded = r.names, r.notLoaded
 		return e
 	}
@@ -936,16 +936,16 @@ var rpcParams = []rpcParam{
 	{name: "tree", kind: "bool", preset: false, doc: "also what it requires and wants"},
 	{name: "wait", kind: "bool", preset: false, doc: "answer when it is done, not at once"},
 	{name: "timeout_ms", kind: "integer", doc: "how long to wait; absent or 0: as long as it takes"},
-	{name: "state", kind: "string", preset: "running", among: stateNames[:], doc: "the state to wait for"},
+	{name: "state", kind: "string", preset: running.String(), among: stateNames[:], doc: "the state to wait for"},
 	{name: "signal", kind: "signal", preset: "SIGTERM", doc: "name, with or without SIG, or number"},
 	{name: "binary", kind: "string", doc: "its path; absent: the server's own"},
-	{key: "drawing", name: "format", kind: "string", preset: "dot", among: []string{"dot", "mermaid", "json"}, doc: "the language of the drawing"},
+	{key: "drawing", name: "format", kind: "string", preset: "dot", among: drawingFormats, doc: "the language of the drawing"},
 	{key: "analysis", name: "format", kind: "string", preset: "json", among: []string{"json", "text"}, doc: "data, or a text for people"},
 	{name: "services", kind: "strings", doc: "only these services; absent or empty: all"},
 	{name: "types", kind: "strings", doc: "only events of these types: " + eventTypes + "; absent: all"},
 	{name: "subscription", kind: "integer", required: true, doc: "its number"},
 	{name: "service", kind: "string", doc: "only this service"},
-	{name: "stream", kind: "string", among: []string{"stdout", "stderr", "syslog"}, doc: "only this stream"},
+	{name: "stream", kind: "string", among: streamWords, doc: "only this stream"},
 	{name: "since_ms", kind: "integer", doc: "ms since the epoch"},
 	{name: "until_ms", kind: "integer", doc: "ms since the epoch"},
 	{name: "contains", kind: "string", doc: "text that the line contains"},
@@ -1065,7 +1065,7 @@ func (m *rpcMethod) signature() string {
 
 // openRPC describes all methods as an OpenRPC 1.3 document (https://spec.open-rpc.org). Schemas are JSON Schema draft 07.
 func (r *rpcServer) openRPC(socket string) document {
-	shared := document{"Config": configSchema()}
+	shared := document{"Config": configSchema(), "Answer": answerSchema()}
 	var methods []any
 	for _, name := range r.names {
 		methods = append(methods, describeMethod(r.byName[name], shared))
@@ -1079,6 +1079,16 @@ func (r *rpcServer) openRPC(socket string) document {
 			"schemas": shared,
 		},
 	}
+}
+
+// answerSchema is what stands around a result.
+func answerSchema() document {
+	return document{"type": "object", "required": []string{"jsonrpc", "id", "result"}, "properties": document{
+		"jsonrpc":  document{"const": rpcVersion},
+		"id":       document{"description": "that of the request"},
+		"result":   document{"description": "as the method says"},
+		"left_out": document{"type": "integer", "minimum": 1, "description": "how many entries the result lacks, because it would have been too large; absent: it is whole"},
+	}}
 }
 
 func describeMethod(m *rpcMethod, shared document) document {
@@ -1155,6 +1165,9 @@ func schemaOf(t reflect.Type, v reflect.Value, shared document) document {
 		}
 		return document{"$ref": "#/components/schemas/" + name}
 	}
+	if words := wireWords(t); words != nil {
+		return document{"type": "string", "enum": words}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return document{"oneOf": []any{schemaOf(t.Elem(), reflect.Value{}, shared), document{"type": "null"}}}
@@ -1195,9 +1208,6 @@ func structSchema(t reflect.Type, shared document) document {
 			of = of.Elem()
 		}
 		s := schemaOf(of, reflect.Value{}, shared)
-		if e := f.Tag.Get("enum"); e != "" {
-			s["enum"] = strings.Split(e, "|")
-		}
 		members[name] = s
 		if option != "omitempty" {
 			must = append(must, name)
@@ -1339,14 +1349,14 @@ func doInfo(q *rpcCall) (any, error) {
 func doPower(q *rpcCall) (any, error) {
 	do := strings.TrimPrefix(q.row.name, "system.")
 	switch mode := q.core().info().Mode; {
-	case mode == "standalone" && do != "shutdown":
+	case mode == modeStandalone && do != "shutdown":
 		return nil, rpcFail(kindNotSupported, "cannot %s: this server is not PID 1; system.shutdown ends it", do)
-	case mode == "system" && do == "shutdown":
-		do = "poweroff"
-	case mode != "system":
-		do = "exit"
+	case mode == modeSystem && do == "shutdown":
+		do = string(powerOff)
+	case mode != modeSystem:
+		do = string(powerExit)
 	}
-	_, err := q.ask(event{kind: eventShutdown, power: do})
+	_, err := q.ask(event{kind: eventShutdown, power: powerKind(do)})
 	return okResult{true}, err
 }
 
@@ -1413,7 +1423,7 @@ func doUpdate(q *rpcCall) (any, error)   { return q.put(putWish{replace: true, m
 func (q *rpcCall) config() (*config, []problem, error) {
 	_, text := q.raw("config")
 	c, errs, warnings := parseJSON(text)
-	if len(errs) == 0 && c.Kind == "xinet" {
+	if len(errs) == 0 && c.Kind == unitXinet {
 		errs = []problem{{Message: "this is a proxy, not a service: use xinet.create"}}
 	}
 	if len(errs) > 0 {
@@ -1581,7 +1591,7 @@ func (q *rpcCall) fileText(c *config, path string) ([]byte, error) {
 func doCheck(q *rpcCall) (any, error) {
 	_, text := q.raw("config")
 	c, errs, warnings := parseJSON(text)
-	if len(errs) == 0 && c.Kind != "xinet" {
+	if len(errs) == 0 && c.Kind != unitXinet {
 		text := ""
 		q.core().view(func(g *graph, _ time.Time) { text = g.misfitOf(c) })
 		if text != "" {
@@ -1598,7 +1608,7 @@ func doGet(q *rpcCall) (any, error) {
 	}
 	all := c.value()
 	if logging, ok := all["logging"].(map[string]any); ok && logging["console"] == nil {
-		logging["console"] = q.core().mode == "container"
+		logging["console"] = q.core().mode == modeContainer
 	}
 	return configValue(all), nil
 }
@@ -1675,10 +1685,10 @@ func doReload(q *rpcCall) (any, error) {
 
 // fillStatus copies what service.status tells.
 func fillStatus(s *serviceStatus, g *graph, u *unit, now time.Time) {
-	*s = serviceStatus{Name: u.name, Kind: u.kind(), State: u.state.String(), Wish: "down", PID: u.pid, Reason: wireReasonOf(u.reason),
+	*s = serviceStatus{Name: u.name, Kind: u.kind(), State: u.state, Wish: wishDown, PID: u.pid, Reason: wireReasonOf(u.reason),
 		RestartCount: u.restartCount, ConfigChanged: u.next != nil}
 	if u.up {
-		s.Wish = "up"
+		s.Wish = wishUp
 	}
 	if u.exitCode != nil {
 		code := *u.exitCode
@@ -1707,7 +1717,7 @@ func fillFull(f *serviceStatusFull, g *graph, u *unit, now time.Time) {
 	f.LastStart, f.LastStop = epoch(u.lastStart), epoch(u.lastStop)
 	f.Class, f.Critical, f.Oneshot, f.Path, f.Description = d.Class, d.Critical, d.Oneshot, u.cfg.path, d.Description
 	if f.Class == "" {
-		f.Class = "user"
+		f.Class = classUser
 	}
 }
 
@@ -1813,9 +1823,9 @@ func doIsRunning(q *rpcCall) (any, error) {
 func doWhy(q *rpcCall) (any, error) {
 	w := &whyResult{}
 	err := q.look(func(g *graph, u *unit, now time.Time) {
-		w.Name, w.State = u.name, u.state.String()
+		w.Name, w.State = u.name, u.state
 		e := g.why(u, now)
-		w.Blocked, w.Reasons, w.LeftOut, w.Todo, w.Text = e.blocked, e.reasons, e.leftOut, e.todo, e.text
+		w.Blocked, w.Reasons, w.leftOut, w.Todo, w.Text = e.blocked, e.reasons, e.leftOut, e.todo, e.text
 	})
 	w.Reasons, w.Todo = listed(w.Reasons), listed(w.Todo)
 	return w, err
@@ -1828,7 +1838,7 @@ func doTree(q *rpcCall) (t any, err error) {
 			return
 		}
 		drawn := g.tree(q.str("name"))
-		t = &treeResult{drawn.text.String(), drawn.roots, drawn.leftOut}
+		t = &treeResult{partial{drawn.leftOut}, drawn.text.String(), drawn.roots}
 	})
 	return t, err
 }
@@ -1839,11 +1849,12 @@ func doGraph(q *rpcCall) (any, error) {
 	q.core().view(func(g *graph, _ time.Time) {
 		switch q.str("format") {
 		case "dot":
-			t.Text = g.dot()
+			t.Text, t.leftOut = g.dot()
 		case "mermaid":
-			t.Text = g.mermaid()
+			t.Text, t.leftOut = g.mermaid()
 		default:
 			lists = g.outline()
+			t.leftOut = lists.leftOut
 		}
 	})
 	if q.str("format") == "json" {
@@ -1854,7 +1865,7 @@ func doGraph(q *rpcCall) (any, error) {
 
 // --- acting ---
 
-func stateOf(a answer) any { return stateResult{true, a.State.String(), a.BlockedBy} }
+func stateOf(a answer) any { return stateResult{true, a.State, a.BlockedBy} }
 
 // act submits start, stop or restart, and answers at once unless the call waits.
 func (q *rpcCall) act(ev event) (any, error) {
@@ -1880,8 +1891,12 @@ func doKill(q *rpcCall) (any, error) {
 }
 
 func doWait(q *rpcCall) (any, error) {
-	ev := event{kind: eventWait, name: q.str("name"), until: q.str("state"), timeout: q.millis("timeout_ms")}
-	return q.park(ev, func(a answer) any { return waitResult{a.State.String(), a.BlockedBy} })
+	var until state
+	if err := until.UnmarshalText([]byte(q.str("state"))); err != nil {
+		return nil, err
+	}
+	ev := event{kind: eventWait, name: q.str("name"), until: until, timeout: q.millis("timeout_ms")}
+	return q.park(ev, func(a answer) any { return waitResult{a.State, a.BlockedBy} })
 }
 
 func bulkOf(a answer) *bulkResult {
@@ -1938,7 +1953,7 @@ func doLogsGet(q *rpcCall) (any, error) {
 }
 
 func doLogsFilter(q *rpcCall) (any, error) {
-	f := logQuery{Service: q.str("service"), Stream: q.str("stream"), Contains: q.str("contains"), SinceMS: q.num("since_ms"), UntilMS: q.num("until_ms"),
+	f := logQuery{Service: q.str("service"), Stream: logStream(q.str("stream")), Contains: q.str("contains"), SinceMS: q.num("since_ms"), UntilMS: q.num("until_ms"),
 		Lines: int(min(q.num("lines"), logLinesMax))}
 	if f.Service != "" && f.Service != syslogName {
 		var err error
@@ -1957,7 +1972,7 @@ func doLogsFilter(q *rpcCall) (any, error) {
 
 func doLogsFollow(q *rpcCall) (any, error) {
 	return q.feed(func(services []string) rpcFeed {
-		f := q.core().logs.follow(services, q.str("stream"), int(min(q.num("lines"), logLinesMax)))
+		f := q.core().logs.follow(services, logStream(q.str("stream")), int(min(q.num("lines"), logLinesMax)))
 		return rpcFeed{f.wake, logFeed(f), f.close, sizeOf(services)}
 	})
 }
@@ -2111,13 +2126,13 @@ func doBootAnalyze(q *rpcCall) (any, error) {
 	q.core().view(func(g *graph, _ time.Time) {
 		for _, n := range g.names() {
 			u := g.unit(n)
-			report.Services = append(report.Services, bootUnit{n, u.kind(), u.state.String(), since(u.bootBlocked), since(u.bootStarting), since(u.bootReady)})
+			report.Services = append(report.Services, bootUnit{n, u.kind(), u.state, since(u.bootBlocked), since(u.bootStarting), since(u.bootReady)})
 			needs[n] = slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.After)
 		}
 	})
 	report.chain(needs)
 	if q.str("format") == "text" {
-		return &textResult{report.text()}, nil
+		return &textResult{Text: report.text()}, nil
 	}
 	return report, nil
 }
@@ -2233,7 +2248,7 @@ func (h *moveHub) tell(e *effect) {
 	ev := serviceEvent{Seq: h.seq, TimeMS: at.UnixMilli(), Service: e.name}
 	switch e.kind {
 	case effectMoved:
-		from, to := e.from.String(), e.to.String()
+		from, to := e.from, e.to
 		ev.Type, ev.From, ev.To, ev.Reason = "state", &from, &to, wireReasonOf(e.reason)
 	case effectForget:
 		ev.Type = "removed"

@@ -18,6 +18,9 @@ type shrinker interface{ shrink(share float64) int }
 // appendAnswer appends the answer with a result. What is larger than an answer may be is cut, and the answer says by how much.
 func appendAnswer(b []byte, id json.RawMessage, result any) []byte {
 	frame := answerFrame{Version: rpcVersion, ID: id, Result: result}
+	if r, is := result.(interface{ lacking() int }); is {
+		frame.LeftOut = r.lacking()
+	}
 	for from := len(b); ; b = b[:from] {
 		text, err := encodeJSON(b, &frame)
 		if err != nil {

@@ -209,7 +209,7 @@ func TestAnswersAreCut(t *testing.T) {
 		t.Errorf("the newest line is left out: %d is the last", last)
 	}
 	for begin, end := range map[string]string{"digraph zinit {\n": "}\n", "flowchart LR\n": " lines more\n", "": " lines more\n"} {
-		r := &textResult{begin + texts}
+		r := &textResult{Text: begin + texts}
 		if b := appendAnswer(nil, nil, r); len(b) > rpcAnswerMax || !strings.HasSuffix(r.Text, end) || !strings.Contains(r.Text, "lines more") || !strings.HasPrefix(r.Text, begin) {
 			t.Errorf("%d bytes, %.100q ... %q", len(b), r.Text, r.Text[len(r.Text)-80:])
 		}
@@ -275,4 +275,35 @@ func TestBatchIsOneAnswer(t *testing.T) {
 		t.Errorf("only %d of %d requests have a result", results, count)
 	}
 	eventually(t, "nothing is held", func() bool { return d.r.budget.used().held == 0 })
+}
+
+// TestLeftOutStandsBesideTheResult: also what a result lacks from the beginning, and the schema says so.
+func TestLeftOutStandsBesideTheResult(t *testing.T) {
+	for what, result := range map[string]any{
+		"why":   &whyResult{partial: partial{7}},
+		"tree":  &treeResult{partial: partial{7}},
+		"graph": &textResult{partial: partial{7}},
+	} {
+		var a struct {
+			Result  map[string]any
+			LeftOut int `json:"left_out"`
+		}
+		if err := json.Unmarshal(appendAnswer(nil, []byte("1"), result), &a); err != nil || a.LeftOut != 7 || a.Result["left_out"] != nil {
+			t.Errorf("%s: %+v, %v", what, a, err)
+		}
+	}
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+	}
+	d := newTestDoor(t)
+	if err := json.Unmarshal(mustJSON(d.r.openRPC("/run/z")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for schema, member := range map[string]string{"Answer": "left_out", "TreeNode": "truncated"} {
+		if doc.Components.Schemas[schema].Properties[member] == nil {
+			t.Errorf("%s of %s is not described", member, schema)
+		}
+	}
 }

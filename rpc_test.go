@@ -598,7 +598,7 @@ func TestSubscriptions(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &note); err != nil || note.Method != "event" || note.Params.Service != "b" || note.Params.Subscription != sub.Subscription || note.Params.Type != "state" {
 			t.Fatalf("%v: %s", err, text)
 		}
-		to = append(to, *note.Params.To)
+		to = append(to, note.Params.To.String())
 	}
 	if got := string(c.call("events.unsubscribe", fmt.Sprintf("[%d]", sub.Subscription))); got != `{"ok":true}` {
 		t.Errorf("unsubscribe: %s", got)
@@ -711,4 +711,17 @@ func FuzzParams(f *testing.F) {
 			t.Fatalf("%s: %v, %v", text, err, first)
 		}
 	})
+}
+
+// TestMissingDependencyIsAWarning: a service is added although what it requires is not there, and the answer names it.
+func TestMissingDependencyIsAWarning(t *testing.T) {
+	c := newTestDoor(t).dial(t)
+	for _, method := range []string{"service.monitor", "service.set"} {
+		got := string(c.call(method, `{"config":{"service":{"name":"web","exec":"/bin/true","status":"stop"},"dependencies":{"requires":["gone"],"wants":["lost"],"after":["later"]}}}`))
+		for _, want := range []string{`"ok":true`, "web requires gone, which does not exist", "web wants lost, which does not exist"} {
+			if !strings.Contains(got, want) || strings.Contains(got, "later") {
+				t.Errorf("%s: %s, want %s", method, got, want)
+			}
+		}
+	}
 }

@@ -190,7 +190,7 @@ func (s *soak) rest(c *soakClient, when string) {
 		}
 		busy = ""
 		for _, st := range all {
-			if st.PID != 0 || st.State == "stopping" || st.State == "starting" {
+			if st.PID != 0 || st.State == stopping || st.State == starting {
 				busy += fmt.Sprintf(" %s is %s (pid %d)", st.Name, st.State, st.PID)
 			}
 		}

@@ -26,7 +26,7 @@ import (
 // supervisor ties the graph to real processes, logs and clients. There are two doors: submit to change, view to look. Everything else belongs to the owner.
 type supervisor struct {
 	opts    serverOptions
-	mode    string
+	mode    serverMode
 	begun   time.Time
 	procs   *procs
 	logs    *logHub
@@ -54,11 +54,11 @@ type supervisor struct {
 	abandoned chan struct{} // closed when the keeper has died
 	early     []packet      // of the keeper, for follow
 	withCmd   bool
-	loaded    bool              // the directories have been read once; under mu
-	memory    *burst            // nil: not looked after
-	answered  chan struct{}     // closed when who asked for an upgrade has been answered; under mu
-	upgrading chan packet       // who waits for the keeper's word; under mu
-	partial   map[string][]byte // beginnings of lines that the last server had read
+	loaded    bool                 // the directories have been read once; under mu
+	memory    *burst               // nil: not looked after
+	answered  chan struct{}        // closed when who asked for an upgrade has been answered; under mu
+	upgrading chan packet          // who waits for the keeper's word; under mu
+	partial   map[logSource][]byte // beginnings of lines that the last server had read
 	booted    atomic.Bool
 	ending    atomic.Bool  // nothing starts again
 	syslog    int          // the socket of syslog(3); 0: none
@@ -128,7 +128,7 @@ func (q *queue[T]) take() []T {
 	return l
 }
 
-func newSupervisor(opts serverOptions, mode string) *supervisor {
+func newSupervisor(opts serverOptions, mode serverMode) *supervisor {
 	s := &supervisor{opts: opts, mode: mode, begun: time.Now(), lives: map[uint64]*life{}, finished: make(chan effect, 1), signals: make(chan os.Signal, 16),
 		g: newGraph(opts.shutdownTimeout), moves: newMoveHub(), alarm: time.NewTimer(time.Hour), table: &forkTable{held: map[uint64][]int{}}}
 	s.g.mint = newInvocation
@@ -166,7 +166,7 @@ func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 		return r.answer, nil
 	case <-cancel:
 		s.submit(event{kind: eventCancel, name: ev.name, to: ev.to})
-		return answer{}, refuse("timeout", "the client went away")
+		return answer{}, refuse(kindTimeout, "the client went away")
 	}
 }
 
@@ -342,7 +342,7 @@ func (s *supervisor) perform(e *effect) {
 		s.moved(e)
 	case effectConfigure:
 		s.moves.tell(e)
-		s.logs.configure(e.name, e.cfg.Logging, s.mode == "container")
+		s.logs.configure(e.name, e.cfg.Logging, s.mode == modeContainer)
 	case effectForget:
 		s.moves.tell(e)
 		s.logs.forget(e.name)
@@ -419,10 +419,10 @@ func (s *supervisor) plain(j *signalJob) bool {
 func (s *supervisor) critical(e *effect) {
 	logf(logError, "the critical service %s: %s", e.name, e.text)
 	switch s.mode {
-	case "container":
-		s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: "exit " + becauseCritical})
-		s.submit(event{kind: eventShutdown, power: "exit", sig: e.sig})
-	case "system":
+	case modeContainer:
+		s.keeper.send(packet{op: opClosing, a: int64(e.sig), b: s.opts.shutdownTimeout.Milliseconds(), text: string(powerExit) + " " + becauseCritical})
+		s.submit(event{kind: eventShutdown, power: powerExit, sig: e.sig})
+	case modeSystem:
 		s.keeper.send(packet{op: opDo, text: "emergency the critical service " + e.name + ": " + e.text})
 	}
 }
@@ -432,7 +432,7 @@ func (s *supervisor) touch(j *signalJob) {
 	l := j.life
 	if l == nil {
 		if j.ticket != nil {
-			j.ticket.done <- reply{err: refuse("service_is_down", "cannot signal %s: it has no process", j.name)}
+			j.ticket.done <- reply{err: refuse(kindServiceIsDown, "cannot signal %s: it has no process", j.name)}
 		}
 		return
 	}
@@ -446,9 +446,9 @@ func (s *supervisor) touch(j *signalJob) {
 	}
 	r := reply{}
 	if err := l.proc.signal(j.sig); errors.Is(err, errGone) {
-		r.err = refuse("service_is_down", "cannot signal %s: it has no process", j.name)
+		r.err = refuse(kindServiceIsDown, "cannot signal %s: it has no process", j.name)
 	} else if err != nil {
-		r.err = refuse("process_error", "cannot send %s to %s: %v", signalName(j.sig), j.name, err)
+		r.err = refuse(kindProcessError, "cannot send %s to %s: %v", signalName(j.sig), j.name, err)
 	}
 	j.ticket.done <- r
 }
@@ -558,7 +558,7 @@ func newInvocation() string {
 // serverInfo is what the server knows of itself.
 type serverInfo struct {
 	Version    string
-	Mode       string
+	Mode       serverMode
 	PID        int
 	Started    time.Time
 	ConfigDirs []string
@@ -589,7 +589,7 @@ func (s *supervisor) boot() {
 	s.complain(a.Reload)
 	units := 0
 	s.view(func(g *graph, _ time.Time) { units = len(g.units) })
-	if units == 0 && s.mode == "system" {
+	if units == 0 && s.mode == modeSystem {
 		s.keeper.send(packet{op: opDo, text: "emergency nothing could be loaded from " + strings.Join(s.opts.configDirs, ", ")})
 	}
 }
@@ -636,7 +636,7 @@ func serverMain(opts serverOptions) int {
 		}
 	}
 	nullFile() // in both tables of descriptors under one number
-	s := newSupervisor(opts, serverMode(opts))
+	s := newSupervisor(opts, modeOf(opts))
 	s.catch() // from here on a SIGTERM must clean up
 	s.procs = newProcsOf(!opts.keeper)
 	own := s.begetOwner()
@@ -745,14 +745,14 @@ func (s *supervisor) begetOwner() (own func()) {
 	}
 }
 
-func serverMode(o serverOptions) string {
+func modeOf(o serverOptions) serverMode {
 	switch {
 	case o.keeper && o.container:
-		return "container"
+		return modeContainer
 	case o.keeper:
-		return "system"
+		return modeSystem
 	}
-	return "standalone"
+	return modeStandalone
 }
 
 // greet takes what the keeper, or an earlier image of this process, hands over.
@@ -908,7 +908,7 @@ func (s *supervisor) openSyslog(fds []int) {
 		s.syslog = fds[0]
 		return
 	}
-	if s.mode == "system" { // so many messages may wait while a server is replaced; the kernel's 10 are few
+	if s.mode == modeSystem { // so many messages may wait while a server is replaced; the kernel's 10 are few
 		_ = os.WriteFile("/proc/sys/net/unix/max_dgram_qlen", []byte("512"), 0)
 	}
 	fd, err := sysListenSyslog(syslogPath)
@@ -929,7 +929,7 @@ func (s *supervisor) serveSyslog() {
 	}
 	s.view(func(g *graph, _ time.Time) {
 		if g.units[syslogName] == nil {
-			s.logs.configure(syslogName, newConfig().Logging, s.mode == "container")
+			s.logs.configure(syslogName, newConfig().Logging, s.mode == modeContainer)
 		}
 	})
 	background("syslog", func() {
@@ -968,7 +968,7 @@ func (s *supervisor) begin(st *savedState, h handed) <-chan struct{} {
 	if s.keeper != nil {
 		background("keeper", s.follow)
 		if c := h.closing; c != nil {
-			s.submit(event{kind: eventShutdown, power: c.text, sig: int(c.a), timeout: time.Duration(max(c.b, 1)) * time.Millisecond})
+			s.submit(event{kind: eventShutdown, power: powerKind(c.text), sig: int(c.a), timeout: time.Duration(max(c.b, 1)) * time.Millisecond})
 		}
 		s.keeper.send(packet{op: opLive})
 	}
@@ -1024,7 +1024,7 @@ func (s *supervisor) waitForEnd() effect {
 				}
 				asked = true
 				logf(logInfo, "stopping all services")
-				s.submit(event{kind: kind, power: "exit"})
+				s.submit(event{kind: kind, power: powerExit})
 			}
 		}
 	}
@@ -1132,7 +1132,7 @@ func (s *supervisor) follow() {
 			logf(logError, "the keeper has gone: stopping all services")
 			close(s.abandoned)
 			s.procs.orphaned()
-			s.submit(event{kind: eventShutdown, power: "exit"})
+			s.submit(event{kind: eventShutdown, power: powerExit})
 			return
 		}
 		s.heard(p)
@@ -1210,9 +1210,9 @@ func (s *supervisor) obey(what string) {
 	case "reload":
 		background("reload", s.reload)
 	case "shutdown":
-		s.submit(event{kind: eventShutdown, power: rest})
+		s.submit(event{kind: eventShutdown, power: powerKind(rest)})
 	case "kill":
-		s.submit(event{kind: eventShutdownNow, power: "exit"})
+		s.submit(event{kind: eventShutdownNow, power: powerExit})
 	}
 }
 
@@ -1249,10 +1249,10 @@ const mainName = "cmd"
 // mainUnit is the configuration of CMD as a service.
 func mainUnit(argv []string) *config {
 	c := newConfig()
-	c.Kind = "service"
-	c.Service.Name, c.Service.Exec, c.Service.Status, c.Service.Class = mainName, execDef{Argv: argv}, "stop", "system"
+	c.Kind = unitService
+	c.Service.Name, c.Service.Exec, c.Service.Status, c.Service.Class = mainName, execDef{Argv: argv}, statusStop, classSystem
 	c.Service.Description = "the main program of the container"
-	c.Lifecycle.Restart = "never"
+	c.Lifecycle.Restart = restartNever
 	c.Lifecycle.StartTimeout = 0
 	c.Lifecycle.StopTimeout = time.Hour // the shutdown's time is what bounds it
 	return c
@@ -1298,20 +1298,20 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 	}
 	s.mu.Unlock()
 	if busy {
-		return "", nil, refuse("invalid_state", "another upgrade is under way")
+		return "", nil, refuse(kindInvalidState, "another upgrade is under way")
 	}
 	s.keeper.send(packet{op: opUpgrade, text: binary})
 	select {
 	case p := <-wait:
 		if p.a != 0 {
 			close(answered)
-			return "", nil, refuse("process_error", "cannot go over to the new binary: %s", p.text)
+			return "", nil, refuse(kindProcessError, "cannot go over to the new binary: %s", p.text)
 		}
 		return p.text, func() { close(answered) }, nil
 	case <-time.After(upgradeTime + 2*time.Second):
 		s.upgradeTold(packet{})
 		close(answered)
-		return "", nil, refuse("timeout", "PID 1 does not answer")
+		return "", nil, refuse(kindTimeout, "PID 1 does not answer")
 	}
 }
 
@@ -1319,11 +1319,11 @@ func (s *supervisor) upgrade(binary string) (ver string, after func(), err error
 func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 	path := firstSet(binary, ownProgram())
 	if s.saver.journal == nil {
-		return "", nil, refuse("not_supported", "the state of this server cannot be saved, so that a new binary could not adopt the services")
+		return "", nil, refuse(kindNotSupported, "the state of this server cannot be saved, so that a new binary could not adopt the services")
 	}
 	state, err := sysOpenState(s.statePath())
 	if err != nil {
-		return "", nil, refuse("process_error", "cannot read the state: %v", err)
+		return "", nil, refuse(kindProcessError, "cannot read the state: %v", err)
 	}
 	out, err := sysTryBinary(path, []string{"zinit", "server", "--check-state"}, []int{state}, 1, upgradeTime)
 	_ = sysClose(state)
@@ -1332,7 +1332,7 @@ func (s *supervisor) upgradeInPlace(binary string) (string, func(), error) {
 		ver, err = provenVersion(out, false)
 	}
 	if err != nil {
-		return "", nil, refuse("process_error", "cannot go over to %s: %v", visible(path), err)
+		return "", nil, refuse(kindProcessError, "cannot go over to %s: %v", visible(path), err)
 	}
 	return ver, func() { background("upgrade", func() { s.goOver(path) }) }, nil
 }
@@ -1377,12 +1377,18 @@ func (s *supervisor) freeze() (thaw func()) {
 	}
 }
 
+// logSource is one stream of a service.
+type logSource struct {
+	service string
+	stream  logStream
+}
+
 // savedLog is one line of the text in which log lines go to the next server: a line of a service, or the beginning of one.
 type savedLog struct {
-	Line    *logLine `json:"line,omitempty"`
-	Service string   `json:"service,omitempty"`
-	Stream  string   `json:"stream,omitempty"`
-	Partial []byte   `json:"partial,omitempty"`
+	Line    *logLine  `json:"line,omitempty"`
+	Service string    `json:"service,omitempty"`
+	Stream  logStream `json:"stream,omitempty"`
+	Partial []byte    `json:"partial,omitempty"`
 }
 
 // packRings puts all log lines, and the beginnings of lines, into one text for the next server.
@@ -1409,9 +1415,9 @@ func (s *supervisor) packRings() []byte {
 // ringsFile is where a standalone server that ends as planned leaves its log lines: among its pipes, which are in memory if possible.
 func (s *supervisor) ringsFile() string { return filepath.Join(s.logs.fifos, ".rings") }
 
-// loadRings puts saved log lines back and returns the beginnings of lines by "service stream".
-func (s *supervisor) loadRings(data []byte) map[string][]byte {
-	partial := map[string][]byte{}
+// loadRings puts saved log lines back and returns the beginnings of lines.
+func (s *supervisor) loadRings(data []byte) map[logSource][]byte {
+	partial := map[logSource][]byte{}
 	lines := map[string][]logLine{}
 	for dec := json.NewDecoder(bytes.NewReader(data)); ; {
 		var l savedLog
@@ -1421,7 +1427,7 @@ func (s *supervisor) loadRings(data []byte) map[string][]byte {
 		if l.Line != nil {
 			lines[l.Line.Service] = append(lines[l.Line.Service], *l.Line)
 		} else {
-			partial[l.Service+" "+l.Stream] = l.Partial
+			partial[logSource{l.Service, l.Stream}] = l.Partial
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(lines)) {
@@ -1458,7 +1464,7 @@ const ringsKey = "rings"
 func (s *supervisor) prepareRestart() (file *string, names []string, after func(), err error) {
 	s.view(func(g *graph, _ time.Time) {
 		for _, n := range g.names() {
-			if u := g.units[n]; u.state.live() && u.kind() == "service" {
+			if u := g.units[n]; u.state.live() && u.kind() == unitService {
 				names = append(names, n)
 			}
 		}
@@ -1467,7 +1473,7 @@ func (s *supervisor) prepareRestart() (file *string, names []string, after func(
 		return nil, names, func() { s.keeper.send(packet{op: opDo, text: "handover"}) }, nil
 	}
 	if s.saver.journal == nil {
-		return nil, nil, nil, refuse("not_supported", "the state of this server cannot be saved")
+		return nil, nil, nil, refuse(kindNotSupported, "the state of this server cannot be saved")
 	}
 	path := s.statePath()
 	return &path, names, func() {

@@ -35,13 +35,13 @@ func (s *supervisor) adoptAll(st *savedState, h handed) {
 	s.saver.keep(st, s.g)
 	for _, e := range s.g.out {
 		if e.kind == effectConfigure {
-			s.logs.configure(e.name, e.cfg.Logging, s.mode == "container")
+			s.logs.configure(e.name, e.cfg.Logging, s.mode == modeContainer)
 		}
 	}
 	s.adoptLogs(h.store, live)
 	s.adoptLive(st, live, h)
 	if g := s.g; g.closing != nil && h.closing == nil && s.keeper != nil {
-		s.perform(&effect{kind: effectClosing, text: g.closing.kind, sig: g.closing.code})
+		s.perform(&effect{kind: effectClosing, text: string(g.closing.kind), sig: g.closing.code})
 	}
 	if len(live) > 0 {
 		logf(logInfo, "adopted %d running services", len(live))
@@ -135,7 +135,7 @@ func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 			closeAll(fds)
 			continue
 		}
-		pipes, err := s.logs.adopt(name, gen, []logEnd{{"stdout", fds[0], s.partial[name+" stdout"]}, {"stderr", fds[1], s.partial[name+" stderr"]}})
+		pipes, err := s.logs.adopt(name, gen, []logEnd{{streamStdout, fds[0], s.partial[logSource{name, streamStdout}]}, {streamStderr, fds[1], s.partial[logSource{name, streamStderr}]}})
 		if err != nil {
 			logf(logError, "cannot go on with the output of %s: %v", name, err)
 		}
@@ -424,11 +424,11 @@ func (s *supervisor) fifoStore(st *savedState) map[string][]int {
 	store := map[string][]int{}
 	for n, u := range st.units {
 		started := u.PID != 0 || n == st.start.Name && u.Gen == st.start.Gen
-		if st, ok := stateNamed(u.State); !ok || !st.live() || !started {
+		if !u.State.live() || !started {
 			continue
 		}
-		out, err1 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, "stdout"))
-		err, err2 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, "stderr"))
+		out, err1 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, streamStdout))
+		err, err2 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, streamStderr))
 		if err1 != nil || err2 != nil {
 			if u.PID != 0 {
 				logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))

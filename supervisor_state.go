@@ -19,7 +19,7 @@ type savedRecord struct {
 // savedUnit is one unit. Times are CLOCK_MONOTONIC nanoseconds, 0 for none; states and reasons have their names, so that a later version may order them anew.
 type savedUnit struct {
 	Name         string         `json:"name"`
-	State        string         `json:"state"`
+	State        state          `json:"state"`
 	Up           bool           `json:"up,omitempty"`
 	Leave        string         `json:"leave,omitempty"`
 	Again        bool           `json:"again,omitempty"`
@@ -66,16 +66,16 @@ type savedConfig struct {
 
 // savedServer is what is not of one unit.
 type savedServer struct {
-	Boot    string `json:"boot"` // boot id: the state is void on another one
-	Loaded  bool   `json:"loaded,omitempty"`
-	Gen     uint64 `json:"gen"`
-	Seq     uint64 `json:"seq"`
-	Started int64  `json:"started"`
-	Closing string `json:"closing,omitempty"`
-	Code    int    `json:"code,omitempty"`
-	Began   int64  `json:"began,omitempty"`
-	Asked   bool   `json:"asked,omitempty"`
-	Killed  bool   `json:"killed,omitempty"`
+	Boot    string    `json:"boot"` // boot id: the state is void on another one
+	Loaded  bool      `json:"loaded,omitempty"`
+	Gen     uint64    `json:"gen"`
+	Seq     uint64    `json:"seq"`
+	Started int64     `json:"started"`
+	Closing powerKind `json:"closing,omitempty"`
+	Code    int       `json:"code,omitempty"`
+	Began   int64     `json:"began,omitempty"`
+	Asked   bool      `json:"asked,omitempty"`
+	Killed  bool      `json:"killed,omitempty"`
 }
 
 // savedStart is the start that is about to be forked, or was last. It is open as long as the unit's record has that generation and no pid: then the
@@ -135,7 +135,7 @@ func (c monoClock) load(n int64) time.Time {
 var leaveNames = map[leave]string{staying: "", leaveCascade: "cascade", leaveStop: "stop", leaveRestart: "restart", leaveDelete: "delete", leaveShutdown: "shutdown"}
 
 func (u *unit) saved(c monoClock, ticks uint64) *savedUnit {
-	s := &savedUnit{Name: u.name, State: u.state.String(), Up: u.up, Leave: leaveNames[u.leave], Again: u.restartAfterStop, Forced: u.forced, ByItself: u.byItself,
+	s := &savedUnit{Name: u.name, State: u.state, Up: u.up, Leave: leaveNames[u.leave], Again: u.restartAfterStop, Forced: u.forced, ByItself: u.byItself,
 		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
 		RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
 		Checks: u.health.checks, Failures: u.health.failures,
@@ -360,18 +360,10 @@ func readState(j *journal) (*savedState, error) {
 
 // known says whether this version knows the words of a saved unit.
 func (u *savedUnit) known() error {
-	if _, ok := stateNamed(u.State); !ok {
-		return fmt.Errorf("%w: %s has the state %q", errDamaged, u.Name, u.State)
-	}
 	if _, ok := leaveNamed(u.Leave); !ok {
 		return fmt.Errorf("%w: %s is stopped for %q", errDamaged, u.Name, u.Leave)
 	}
 	return nil
-}
-
-func stateNamed(name string) (state, bool) {
-	i := slices.Index(stateNames[:], name)
-	return state(max(i, 0)), i >= 0
 }
 
 func leaveNamed(name string) (leave, bool) {
@@ -399,7 +391,7 @@ func loadConfig(j *journal, at int) (*config, error) {
 	}
 	c.path, c.system, c.persist = sc.Path, sc.System, sc.Persist
 	if c.system {
-		c.Service.Class = "system"
+		c.Service.Class = classSystem
 	}
 	return c, nil
 }
@@ -429,13 +421,12 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 		if next := st.next[n]; next != nil {
 			g.setNext(u, next)
 		}
-		s, _ := stateNamed(st.units[n].State)
 		g.restoring = true
-		g.enter(u, s)
+		g.enter(u, st.units[n].State)
 		g.restoring = false
 		u.restoreFrom(st.units[n], c)
 		g.gen = max(g.gen, u.gen)
-		if u.state.live() && u.cfg.Kind != "target" {
+		if u.state.live() && u.cfg.Kind != unitTarget {
 			live = append(live, u)
 		}
 	}

@@ -69,13 +69,13 @@ func TestLoopTimesOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		_, err := s.ask(event{kind: eventWait, name: "web", until: "running", timeout: 90 * time.Second}, nil)
+		_, err := s.ask(event{kind: eventWait, name: "web", until: running, timeout: 90 * time.Second}, nil)
 		if err == nil || !strings.Contains(err.Error(), "web is still starting after 1m30s") || time.Since(begun) != 90*time.Second {
 			t.Errorf("after %s: %v", time.Since(begun), err)
 		}
 		cancel := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(cancel) })
-		if _, err := s.ask(event{kind: eventWait, name: "web", until: "running"}, cancel); err == nil {
+		if _, err := s.ask(event{kind: eventWait, name: "web", until: running}, cancel); err == nil {
 			t.Error("a cancelled wait has an answer")
 		}
 		synctest.Wait()

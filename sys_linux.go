@@ -1418,14 +1418,14 @@ func swapCall(call uintptr, name string, flags uintptr) error {
 func sysSync() { unix.Sync() }
 
 // sysReboot is reboot(2): poweroff, reboot, halt; or cad, which has Ctrl-Alt-Del sent to PID 1.
-func sysReboot(kind string) error {
+func sysReboot(kind powerKind) error {
 	cmd := uint32(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	switch kind {
 	case "cad":
 		cmd = unix.LINUX_REBOOT_CMD_CAD_OFF
-	case "reboot":
+	case powerReboot:
 		cmd = unix.LINUX_REBOOT_CMD_RESTART
-	case "halt":
+	case powerHalt:
 		cmd = unix.LINUX_REBOOT_CMD_HALT
 	}
 	return unix.Reboot(int(cmd))

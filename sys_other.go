@@ -488,7 +488,7 @@ func sysSwapOff(string) error { return errNotSupported }
 
 func sysSync() {}
 
-func sysReboot(string) error { return errNotSupported }
+func sysReboot(powerKind) error { return errNotSupported }
 
 func sysSwitchRoot(string) error { return errNotSupported }
 

@@ -805,8 +805,8 @@ func (m *tuiModel) compare(a, b *serviceStatusFull) int {
 }
 
 // stateRank puts first what needs a person.
-func stateRank(state string) int {
-	return strings.Index("failed blocked stopping starting running exited inactive", state)
+func stateRank(s state) int {
+	return slices.Index([]state{failed, blocked, stopping, starting, running, exited, inactive}, s)
 }
 
 // arrange sorts and filters anew, and keeps the selection where that is possible.
@@ -815,7 +815,7 @@ func (m *tuiModel) arrange() {
 	m.order = m.order[:0]
 	for i := range m.services {
 		s := &m.services[i]
-		if m.filter == "" || strings.Contains(strings.ToLower(s.Name+" "+s.State+" "+s.Description), strings.ToLower(m.filter)) {
+		if m.filter == "" || strings.Contains(strings.ToLower(s.Name+" "+s.State.String()+" "+s.Description), strings.ToLower(m.filter)) {
 			m.order = append(m.order, i)
 		}
 	}
@@ -1304,7 +1304,7 @@ func (m *tuiModel) drawRow(p *canvas, y, width int, s *serviceStatusFull, select
 		p.put(0, y, style(""), ">", 1)
 	}
 	p.put(2, y, style(""), s.Name, width)
-	p.put(2+width+2, y, style(stateStyle(s.State)), s.State, 8)
+	p.put(2+width+2, y, style(stateStyle(s.State)), s.State.String(), 8)
 	x := 2 + width + 2 + 8
 	for _, c := range tuiColumns() {
 		if m.cols < c.from {
@@ -1325,7 +1325,7 @@ func (m *tuiModel) dependencyText(label string, names []string) string {
 	for _, n := range names {
 		state := "missing"
 		if s := m.service(n); s != nil {
-			state = s.State
+			state = s.State.String()
 		}
 		parts = append(parts, n+" ("+state+")")
 	}
@@ -1351,7 +1351,7 @@ func (m *tuiModel) aboutLines(s *serviceStatusFull) []string {
 			add(m.dependencyText("wants", d.Wants))
 			add(m.dependencyText("conflicts with", d.Conflicts))
 		}
-		if s.State != "running" {
+		if s.State != running {
 			for _, line := range strings.Split(strings.TrimRight(m.detail.Why, "\n"), "\n") {
 				add(line)
 			}
@@ -1369,7 +1369,7 @@ func (m *tuiModel) aboutLines(s *serviceStatusFull) []string {
 
 // stateText is the state of a service with what belongs to it: "running, pid 123, up 3m 12s".
 func stateText(s *serviceStatusFull) string {
-	text := s.State
+	text := s.State.String()
 	if s.PID != 0 {
 		text += fmt.Sprintf(", pid %d, up %s", s.PID, people(millis(s.UptimeMS)))
 	}
@@ -1443,7 +1443,7 @@ type tuiLine struct {
 // logLines are the rows of one line of a log, from the last one up.
 func (m *tuiModel) logLines(l *logLine) (rows []tuiLine) {
 	line, head := tuiLine{}, ""
-	if l.Stream != "stdout" {
+	if l.Stream != streamStdout {
 		line.style = styleYellow
 	}
 	if m.logAll && l.Service != "" {
@@ -1489,7 +1489,7 @@ func (m *tuiModel) pageTexts() []string {
 	if s == nil {
 		return []string{"no service is selected"}
 	}
-	lines = append(m.aboutLines(s), "", sortOfService(s)+", wanted "+s.Wish)
+	lines = append(m.aboutLines(s), "", sortOfService(s)+", wanted "+string(s.Wish))
 	if s.PID != 0 {
 		lines = append(lines, fmt.Sprintf("uses %s memory, %.1f%% CPU", size(s.MemoryBytes), s.CPUPercent))
 	}
@@ -1983,7 +1983,7 @@ func (c *cli) tuiDetail(name string) (d tuiDetail, err error) {
 	if name == "" {
 		return d, nil
 	}
-	var why struct{ Text string }
+	var why textResult
 	for method, into := range map[string]any{"service.get": &d, "service.why": &why} {
 		if _, err := c.call(method, params{"name": name}, into); err != nil && isLost(err) {
 			return d, err
@@ -2015,7 +2015,7 @@ func (t *tui) watchLog(c *cli, l *tuiLink, of string) error {
 				return
 			}
 			if line.Lost > 0 {
-				m.addLog(logLine{Stream: "stderr", Text: line.lostText()})
+				m.addLog(logLine{Stream: streamStderr, Text: line.lostText()})
 			}
 			m.addLog(line.logLine)
 		})
@@ -2028,7 +2028,7 @@ func (t *tui) call(act tuiAct) {
 		defer t.guard()
 		c := &cli{socket: t.socket, timeout: tuiPatience}
 		_, err := c.dial()
-		var answer struct{ State string }
+		var answer stateResult
 		p := params{"name": act.name}
 		if act.signal != "" {
 			p["signal"] = act.signal
@@ -2037,7 +2037,10 @@ func (t *tui) call(act tuiAct) {
 			_, err = c.call(act.method, p, &answer)
 			c.server.conn.Close()
 		}
-		text, style := act.name+": "+firstSet(answer.State, "sent "+act.signal), ""
+		text, style := act.name+": "+answer.State.String(), ""
+		if act.signal != "" {
+			text = act.name + ": sent " + act.signal
+		}
 		if err != nil {
 			text, style = err.Error(), styleRed
 		}

@@ -634,9 +634,9 @@ func TestRow36_EscapesInALogStayText(t *testing.T) {
 func TestPictureFitsEverySize(t *testing.T) {
 	code, ms := 3, int64(4000)
 	services := []serviceStatusFull{
-		{serviceStatus: serviceStatus{Name: "web", State: "running", PID: 4194304, UptimeMS: 1 << 40, RestartCount: 12345}, CPUPercent: 1600, MemoryBytes: 1 << 50, Description: strings.Repeat("日本語 ", 40)},
-		{serviceStatus: serviceStatus{Name: strings.Repeat("long", 16), State: "failed", ExitCode: &code, RestartInMS: &ms, BlockedBy: []string{"a", "b"}}},
-		{serviceStatus: serviceStatus{Name: "日本", State: "inactive"}},
+		{serviceStatus: serviceStatus{Name: "web", State: running, PID: 4194304, UptimeMS: 1 << 40, RestartCount: 12345}, CPUPercent: 1600, MemoryBytes: 1 << 50, Description: strings.Repeat("日本語 ", 40)},
+		{serviceStatus: serviceStatus{Name: strings.Repeat("long", 16), State: failed, ExitCode: &code, RestartInMS: &ms, BlockedBy: []string{"a", "b"}}},
+		{serviceStatus: serviceStatus{Name: "日本", State: inactive}},
 	}
 	keys := []rune("strkwl/?hoOaf\tyn\r\x1bgGx日")
 	keys = append(keys, keyUp, keyDown, keyPageUp, keyPageDown, keyHome, keyEnd, keyBackspace, keyPasteBegin, keyPasteEnd)
@@ -671,7 +671,7 @@ func TestPictureFitsEverySize(t *testing.T) {
 func TestScrollingReachesEveryRow(t *testing.T) {
 	for _, size := range [][2]int{{20, 6}, {40, 10}, {80, 24}} {
 		m := newTUIModel(size[0], size[1])
-		m.setServices([]serviceStatusFull{{serviceStatus: serviceStatus{Name: "web", State: "failed"}, Path: "/etc/zinit/services/the-end.toml"}})
+		m.setServices([]serviceStatusFull{{serviceStatus: serviceStatus{Name: "web", State: failed}, Path: "/etc/zinit/services/the-end.toml"}})
 		m.detail.Name = "web"
 		for i := range 40 {
 			m.detail.Why += fmt.Sprintf("because-%d of something that takes more than one row here\n", i)
@@ -1025,8 +1025,8 @@ READY AT    TOOK  CRITICAL CHAIN
 
 func TestBootChart(t *testing.T) {
 	began, ready := int64(0), int64(90_000)
-	b := &bootResult{TotalMS: ready, Chain: []string{"a"}, Services: []bootUnit{{Name: "a", State: "running", StartingMS: &began, ReadyMS: &ready},
-		{Name: "<&\"\x1b日本", State: "failed", StartingMS: &began}, {Name: "off", State: "inactive"}}}
+	b := &bootResult{TotalMS: ready, Chain: []string{"a"}, Services: []bootUnit{{Name: "a", State: running, StartingMS: &began, ReadyMS: &ready},
+		{Name: "<&\"\x1b日本", State: failed, StartingMS: &began}, {Name: "off", State: inactive}}}
 	svg := bootChart(b)
 	var texts []string
 	for d := xml.NewDecoder(strings.NewReader(svg)); ; {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // errorKind is what programs read in error.data.kind.
@@ -100,6 +101,11 @@ type answerFrame struct {
 	LeftOut int             `json:"left_out,omitempty"`
 }
 
+// partial is part of a result that is made no larger than a client can use. leftOut is how many entries it lacks from the beginning; the answer's frame says it.
+type partial struct{ leftOut int }
+
+func (s partial) lacking() int { return s.leftOut }
+
 type errorFrame struct {
 	Version string          `json:"jsonrpc"`
 	ID      json.RawMessage `json:"id"`
@@ -113,12 +119,12 @@ type noteFrame struct {
 	Params  any    `json:"params"`
 }
 
-// serviceStatus is the answer of service.status. Its tags describe it to rpc.discover: `enum` lists the values of a string.
+// serviceStatus is the answer of service.status. Its fields describe it to rpc.discover.
 type serviceStatus struct {
 	Name          string        `json:"name"`
-	Kind          string        `json:"kind" enum:"service|target"`
-	State         string        `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
-	Wish          string        `json:"wish" enum:"up|down"`
+	Kind          unitKind      `json:"kind"`
+	State         state         `json:"state"`
+	Wish          wish          `json:"wish"`
 	PID           int           `json:"pid"`
 	ExitCode      *int          `json:"exit_code"`
 	Reason        *wireReason   `json:"reason"`
@@ -133,15 +139,15 @@ type serviceStatus struct {
 // serviceStatusFull is serviceStatus and what takes longer to find out.
 type serviceStatusFull struct {
 	serviceStatus
-	LastStart   int64   `json:"last_start"` // ms since the epoch, 0: never
-	LastStop    int64   `json:"last_stop"`
-	CPUPercent  float64 `json:"cpu_percent"` // of the main process, 100 is one core
-	MemoryBytes int64   `json:"memory_bytes"`
-	Class       string  `json:"class" enum:"user|system"`
-	Critical    bool    `json:"critical"`
-	Oneshot     bool    `json:"oneshot"`
-	Path        string  `json:"path"`
-	Description string  `json:"description"`
+	LastStart   int64     `json:"last_start"` // ms since the epoch, 0: never
+	LastStop    int64     `json:"last_stop"`
+	CPUPercent  float64   `json:"cpu_percent"` // of the main process, 100 is one core
+	MemoryBytes int64     `json:"memory_bytes"`
+	Class       unitClass `json:"class"`
+	Critical    bool      `json:"critical"`
+	Oneshot     bool      `json:"oneshot"`
+	Path        string    `json:"path"`
+	Description string    `json:"description"`
 }
 
 type healthStatus struct {
@@ -257,27 +263,67 @@ func tenth(f float64) float64 {
 	return math.Round(f*10) / 10
 }
 
+// serverMode is what a server is: on its own, or beside the keeper of a container or of a machine.
+type serverMode string
+
+const (
+	modeStandalone serverMode = "standalone"
+	modeContainer  serverMode = "container"
+	modeSystem     serverMode = "system"
+)
+
+var serverModes = []string{string(modeStandalone), string(modeContainer), string(modeSystem)}
+
+// wish is what is wanted of a unit.
+type wish string
+
+const (
+	wishUp   wish = "up"
+	wishDown wish = "down"
+)
+
+var wishes = []string{string(wishUp), string(wishDown)}
+
+// wireWords lists the words of a type that has few; nil: any string. rpc.discover says it.
+func wireWords(t reflect.Type) []string {
+	switch t {
+	case reflect.TypeFor[state]():
+		return stateNames[:]
+	case reflect.TypeFor[wish]():
+		return wishes
+	case reflect.TypeFor[serverMode]():
+		return serverModes
+	case reflect.TypeFor[unitKind]():
+		return unitKinds
+	case reflect.TypeFor[unitClass]():
+		return unitClasses
+	case reflect.TypeFor[logStream]():
+		return streamWords
+	}
+	return nil
+}
+
 type okResult struct {
 	OK bool `json:"ok"`
 }
 
 type pingResult struct {
-	Version  string `json:"version"`
-	PID      int    `json:"pid"`
-	UptimeMS int64  `json:"uptime_ms"`
-	Mode     string `json:"mode" enum:"standalone|container|system"`
+	Version  string     `json:"version"`
+	PID      int        `json:"pid"`
+	UptimeMS int64      `json:"uptime_ms"`
+	Mode     serverMode `json:"mode"`
 }
 
 type infoResult struct {
-	Version    string   `json:"version"`
-	Mode       string   `json:"mode" enum:"standalone|container|system"`
-	PID        int      `json:"pid"`
-	StartedMS  int64    `json:"started_ms"` // since the epoch
-	ConfigDirs []string `json:"config_dirs"`
-	Socket     string   `json:"socket"`
-	Kernel     string   `json:"kernel"`
-	Cgroup     string   `json:"cgroup"`
-	Degraded   []string `json:"degraded"`
+	Version    string     `json:"version"`
+	Mode       serverMode `json:"mode"`
+	PID        int        `json:"pid"`
+	StartedMS  int64      `json:"started_ms"` // since the epoch
+	ConfigDirs []string   `json:"config_dirs"`
+	Socket     string     `json:"socket"`
+	Kernel     string     `json:"kernel"`
+	Cgroup     string     `json:"cgroup"`
+	Degraded   []string   `json:"degraded"`
 }
 
 type putResult struct {
@@ -296,12 +342,12 @@ type checkResult struct {
 // stateResult is what start, stop, restart answer. BlockedBy is there when the state is blocked.
 type stateResult struct {
 	OK        bool     `json:"ok"`
-	State     string   `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	State     state    `json:"state"`
 	BlockedBy []string `json:"blocked_by,omitempty"`
 }
 
 type waitResult struct {
-	State     string   `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	State     state    `json:"state"`
 	BlockedBy []string `json:"blocked_by,omitempty"`
 }
 
@@ -332,19 +378,19 @@ type childProcess struct {
 }
 
 type whyResult struct {
+	partial
 	Name    string      `json:"name"`
-	State   string      `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
+	State   state       `json:"state"`
 	Blocked bool        `json:"blocked"`
 	Reasons []whyReason `json:"reasons"`
-	LeftOut int         `json:"left_out,omitempty"` // reasons too many to tell
-	Todo    []string    `json:"todo"`               // what a person can do about the root causes
-	Text    string      `json:"text"`               // all of it for people
+	Todo    []string    `json:"todo"` // what a person can do about the root causes
+	Text    string      `json:"text"` // all of it for people
 }
 
 type treeResult struct {
-	Text    string     `json:"text"`
-	Roots   []treeNode `json:"roots"`
-	LeftOut int        `json:"left_out,omitempty"` // roots
+	partial
+	Text  string     `json:"text"`
+	Roots []treeNode `json:"roots"`
 }
 
 type processResult struct {
@@ -362,6 +408,7 @@ type processNode struct {
 }
 
 type textResult struct {
+	partial
 	Text string `json:"text"`
 }
 
@@ -379,12 +426,12 @@ type debugService struct {
 
 // bootUnit holds times in ms since the server started; null: it did not come to that.
 type bootUnit struct {
-	Name       string `json:"name"`
-	Kind       string `json:"kind" enum:"service|target"`
-	State      string `json:"state" enum:"inactive|blocked|starting|running|stopping|exited|failed"`
-	BlockedMS  *int64 `json:"blocked_ms"`
-	StartingMS *int64 `json:"starting_ms"`
-	ReadyMS    *int64 `json:"ready_ms"`
+	Name       string   `json:"name"`
+	Kind       unitKind `json:"kind"`
+	State      state    `json:"state"`
+	BlockedMS  *int64   `json:"blocked_ms"`
+	StartingMS *int64   `json:"starting_ms"`
+	ReadyMS    *int64   `json:"ready_ms"`
 }
 
 type bootResult struct {
@@ -432,8 +479,8 @@ type serviceEvent struct {
 	TimeMS       int64       `json:"time_ms"`
 	Type         string      `json:"type"`
 	Service      string      `json:"service"`
-	From         *string     `json:"from"`
-	To           *string     `json:"to"`
+	From         *state      `json:"from"`
+	To           *state      `json:"to"`
 	Reason       *wireReason `json:"reason"`
 	Lost         uint64      `json:"lost,omitempty"`
 }
