@@ -611,6 +611,7 @@ func (k *keeper) end() (int, bool) {
 		return c.code, true
 	}
 	k.flush()
+	k.letGo()
 	machineDown(c.kind, k.watchdog)
 	return c.code, true
 }

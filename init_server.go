@@ -93,6 +93,15 @@ func (k *keeper) holdSocket() {
 	}
 }
 
+// letGo closes all that was kept for servers: a socket whose file is gone keeps its file system from becoming read-only.
+func (k *keeper) letGo() {
+	for key, fds := range k.store {
+		closeAll(fds)
+		delete(k.store, key)
+		k.watchSocket(key)
+	}
+}
+
 // watchSocket looks whether clients wait for long, when what is kept under key has changed. It costs nothing while nobody comes.
 func (k *keeper) watchSocket(key string) {
 	if !strings.HasPrefix(key, socketKey) {
