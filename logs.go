@@ -1014,7 +1014,14 @@ func fifoName(name string, gen uint64, stream logStream) string {
 }
 
 // readFDs are our ends of both streams, for the keeper.
-func (lp *logPipes) readFDs() []int { return []int{lp.out.fd, lp.err.fd} }
+func (lp *logPipes) readFDs() (fds []int) {
+	for _, p := range []*logPipe{lp.out, lp.err} {
+		p.mu.Lock()
+		fds = append(fds, p.fd)
+		p.mu.Unlock()
+	}
+	return fds
+}
 
 // freeze keeps the reader off all pipes until thaw; what is being read is finished.
 func (h *logHub) freeze() {

@@ -22,7 +22,7 @@ func (c *rpcConn) line(out, line []byte) []byte {
 	if len(out) > before {
 		out = append(out, '\n')
 	}
-	if q.then != nil {
+	if q.later == nil && q.then != nil {
 		c.flush(out)
 		q.then()
 		return out[:0]
@@ -111,14 +111,15 @@ func (c *rpcConn) batched(b *rpcBatch, element []byte) {
 		return
 	}
 	frame, q := c.request(nil, element, b)
+	if q.later != nil {
+		return
+	}
 	if q.then != nil {
 		b.mu.Lock()
 		b.after = append(b.after, q.then)
 		b.mu.Unlock()
 	}
-	if q.later == nil {
-		b.add(q.id, frame)
-	}
+	b.add(q.id, frame)
 }
 
 // rpcCall is one request on its way through a handler.
@@ -128,7 +129,7 @@ type rpcCall struct {
 	id     json.RawMessage               // as it came; nil: a notification
 	values [rpcParamsMax]json.RawMessage // by the row's order; nil: absent
 	later  func() (any, error)           // set by a handler that has to wait: the rest of it, for a goroutine of its own
-	then   func()                        // set by a handler, or by its later part: to be done once the answer is out
+	then   func()                        // set by a handler, or by its later part, whose it is then: to be done once the answer is out
 }
 
 // request runs one request and appends its answer, if that is known now. What waits answers later, to the client or into batch.

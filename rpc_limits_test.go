@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -304,6 +305,35 @@ func TestLeftOutStandsBesideTheResult(t *testing.T) {
 	for schema, member := range map[string]string{"Answer": "left_out", "TreeNode": "truncated"} {
 		if doc.Components.Schemas[schema].Properties[member] == nil {
 			t.Errorf("%s of %s is not described", member, schema)
+		}
+	}
+}
+
+// TestWhatFollowsAnAnswerThatWaitsIsDoneOnce: after an answer that comes later, not at once as well. An upgrade executed the new program twice.
+func TestWhatFollowsAnAnswerThatWaitsIsDoneOnce(t *testing.T) {
+	d := newTestDoor(t)
+	var done atomic.Int32
+	m := *d.r.byName["system.ping"]
+	m.handle = func(q *rpcCall) (any, error) {
+		if err := q.conn.reserve(len(q.id)); err != nil {
+			return nil, err
+		}
+		q.then = func() { done.Add(1) }
+		q.later = func() (any, error) {
+			q.then = func() { done.Add(1) }
+			return okResult{true}, nil
+		}
+		return nil, nil
+	}
+	d.r.byName["test.later"] = &m
+	c := d.dial(t)
+	one := `{"jsonrpc":"2.0","id":1,"method":"test.later"}`
+	for n, text := range []string{one, "[" + one + "]"} {
+		c.ask(text)
+		c.ask(`{"jsonrpc":"2.0","id":2,"method":"system.ping"}`)
+		eventually(t, "what follows is done", func() bool { return int(done.Load()) > n })
+		if got := int(done.Load()); got != n+1 {
+			t.Errorf("%s: done %d times", text, got-n)
 		}
 	}
 }

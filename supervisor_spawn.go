@@ -99,8 +99,16 @@ func (s *supervisor) callBack(gen uint64) {
 	}
 }
 
+// failed says that there will be no process. It does not look at err, which is the preparation's as long as that runs.
 func (st *start) failed(text string) event {
-	return event{kind: eventSpawnFailed, name: st.name, gen: st.gen, text: text, missing: errors.Is(st.err, syscall.ENOENT)}
+	return event{kind: eventSpawnFailed, name: st.name, gen: st.gen, text: text}
+}
+
+// refused is failed for the reason in err.
+func (st *start) refused() event {
+	ev := st.failed(st.err.Error())
+	ev.missing = errors.Is(st.err, syscall.ENOENT)
+	return ev
 }
 
 // prepareMore begins to prepare what waits, as far as few are at it and little is ready.
@@ -174,7 +182,7 @@ func (s *supervisor) prepared(st *start) (failed []event) {
 		s.abandon(st)
 	case st.err != nil:
 		s.abandon(st)
-		return []event{st.failed(st.err.Error())}
+		return []event{st.refused()}
 	default:
 		q.ready = append(q.ready, st)
 	}
@@ -267,7 +275,7 @@ func (s *supervisor) fork(st *start) event {
 	closeAll(fds)
 	if st.err != nil {
 		s.abandon(st)
-		return st.failed(st.err.Error())
+		return st.refused()
 	}
 	s.lives[st.gen] = l
 	return event{kind: eventSpawned, name: st.name, gen: st.gen, pid: l.proc.pid}

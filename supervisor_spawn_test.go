@@ -80,6 +80,34 @@ func TestStartAfterOneThatWasCalledBack(t *testing.T) {
 	}
 }
 
+// TestCallBackDuringAPreparation does not look at what belongs to the preparation: its error is that of another goroutine, and not the reason.
+func TestCallBackDuringAPreparation(t *testing.T) {
+	s := newSupervisor(serverOptions{}, "standalone")
+	called, limit := stagedStart("web", 1), stagedStart("db", 2)
+	s.starts.looking = []*start{called, limit}
+	wrote := make(chan struct{})
+	background("preparation", func() {
+		called.err, limit.err = syscall.ENOENT, syscall.ENOENT
+		close(wrote)
+	})
+	s.callBack(1)
+	failed := s.starts.late(time.Now().Add(time.Hour))
+	<-wrote
+	s.starts.looking[0].over, s.starts.looking[1].over = false, false
+	s.callBack(1)
+	for _, n := range s.inbox.take() {
+		failed = append(failed, *n.ev)
+	}
+	if len(failed) != 3 {
+		t.Errorf("told: %+v", failed)
+	}
+	for _, ev := range failed {
+		if ev.missing {
+			t.Errorf("a program is said to be missing: %+v", ev)
+		}
+	}
+}
+
 // TestRestartsDuringStarts has clients restart services all the time, in every moment of a start: none ever fails for that.
 func TestRestartsDuringStarts(t *testing.T) {
 	services := map[string]string{}
