@@ -67,6 +67,7 @@ type soak struct {
 	watch sync.WaitGroup // the sampler
 	files sync.Mutex
 
+	dump     sync.Once
 	faults   sync.Mutex
 	said     map[string]int
 	asked    atomic.Int64
@@ -472,6 +473,9 @@ func (c *soakClient) read(limit time.Duration, what string) ([]byte, bool) {
 	if err != nil {
 		if !c.pardon() {
 			c.s.fault("no answer", "%.200s: %v", what, err)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.s.dump.Do(func() { _ = syscall.Kill(c.s.serverPID(), syscall.SIGQUIT) }) // what all goroutines do, in the log
+			}
 		}
 		c.close()
 	}
