@@ -73,6 +73,7 @@ type note struct {
 	exits []exitRecord
 	begun *life // of CMD, which the keeper has started
 	ask   bool  // a sign of life
+	calm  bool  // little happens: what is not needed at once may go
 	rest  *restRequest
 }
 
@@ -185,13 +186,15 @@ type burst struct {
 	over   *time.Timer
 }
 
-func newBurst() *burst {
+// newBurst begins with one; calm is told when it is over.
+func newBurst(calm func()) *burst {
 	b := &burst{}
 	debug.SetGCPercent(burstGarbage)
 	b.over = later(burstOver, "end of a burst", func() {
 		b.events.Store(0)
 		debug.SetGCPercent(idleGarbage)
 		debug.FreeOSMemory()
+		calm()
 	})
 	return b
 }
@@ -268,6 +271,10 @@ func (s *supervisor) turn(now time.Time, notes []note) {
 			batch = append(batch, event{kind: eventSpawned, name: n.begun.name, gen: n.begun.gen, pid: n.begun.proc.pid})
 		case n.ask:
 			s.keeper.send(packet{op: opAsk})
+		case n.calm:
+			if j := s.saver.journal; j != nil {
+				j.rest()
+			}
 		case n.rest != nil:
 			s.rest(n.rest)
 		case n.start.name == "":
@@ -641,7 +648,7 @@ func serverMain(opts serverOptions) int {
 	s.procs = newProcsOf(!opts.keeper)
 	own := s.begetOwner()
 	sysPrivate()
-	s.memory = newBurst()
+	s.memory = newBurst(func() { s.inbox.put(note{calm: true}) })
 	s.logs = newLogHub(1)
 	s.logs.mark = func() { s.submit(event{kind: eventCancel}) }
 	var foreign []kin // what a shell that executed us had begun

@@ -96,6 +96,9 @@ func (j *journal) writeHead() {
 	binary.LittleEndian.PutUint64(j.data[len(journalMagic):], uint64(len(j.data)))
 }
 
+// rest gives the memory of the map back; the file keeps what is in it, and a record that is needed again is mapped again.
+func (j *journal) rest() { sysForget(j.data) }
+
 func (j *journal) close() {
 	sysUnmap(j.data)
 	j.data = nil

@@ -41,7 +41,7 @@ type startQueue struct {
 }
 
 const (
-	fewLooks  = 8                     // preparations at once that get on
+	fewLooks  = 2                     // preparations at once that get on
 	maxLooks  = 64                    // … and with those that do not
 	maxReady  = 16                    // more would only hold descriptors
 	slowLook  = 50 * time.Millisecond // a preparation that takes longer makes room for another

@@ -323,6 +323,13 @@ func sysMap(fd, size int) ([]byte, error) {
 	return data, os.NewSyscallError("mmap", err)
 }
 
+// sysForget takes the pages of a shared map out of our memory; the file has them.
+func sysForget(data []byte) {
+	if data != nil {
+		_ = unix.Madvise(data, unix.MADV_DONTNEED)
+	}
+}
+
 func sysUnmap(data []byte) {
 	if data != nil {
 		_ = unix.Munmap(data)

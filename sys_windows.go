@@ -354,6 +354,8 @@ func sysFileSize(int) (int, error) { return 0, errNotSupported }
 
 func sysMap(int, int) ([]byte, error) { return nil, errNotSupported }
 
+func sysForget([]byte) {}
+
 func sysUnmap([]byte) {}
 
 func sysTruncate(int) error { return errNotSupported }
