@@ -5,11 +5,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -1070,6 +1072,69 @@ func TestRow07_NoMoreProcesses(t *testing.T) {
 	limit(strconv.FormatInt(int64(ours.Cur), 10)) // -1: none
 	s.is("running", "late")
 	s.stop()
+}
+
+// TestRow07_NoMoreThreads: when services have taken all processes that a user may have, the server and its keeper, which count too, live on and serve.
+func TestRow07_NoMoreThreads(t *testing.T) {
+	prlimit, err := exec.LookPath("prlimit")
+	if err != nil {
+		skip(t, "no prlimit")
+	}
+	if os.Getuid() != 0 {
+		skip(t, "the limit counts all processes of a user: that needs a user of its own")
+	}
+	const limit, uid = 44, 61007
+	for what, role := range map[string][]string{"server": {"server"}, "keeper and server": {"init", "-c"}} {
+		t.Run(what, func(t *testing.T) {
+			s := newServer(t, nil)
+			for i := range 60 {
+				s.write(fmt.Sprintf("s%02d", i), "[service]\nexec = \"sleep 1000\"\n[lifecycle]\nrestart_delay_ms = 50\nrestart_delay_max_ms = 100\n")
+			}
+			s.ordinary()
+			for _, dir := range []string{s.dir, filepath.Join(s.dir, "services")} {
+				if err := os.Chown(dir, uid, uid); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.prepare = func(cmd *exec.Cmd) {
+				argv := append([]string{"prlimit", "--nproc=" + strconv.Itoa(limit), cmd.Path}, role...)
+				cmd.Path, cmd.Args = prlimit, append(argv, cmd.Args[2:]...)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+			}
+			s.run()
+			refused := func() (n int) {
+				for i := range 60 {
+					if st := s.status(fmt.Sprintf("s%02d", i)); st.RestartCount > 5 {
+						n++
+					}
+				}
+				return n
+			}
+			eventually(t, "ten services were refused again and again", func() bool { return refused() >= 10 })
+			var clients sync.WaitGroup
+			for range 4 {
+				clients.Go(func() {
+					c, err := net.Dial("unix", s.socket)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer c.Close()
+					lines := bufio.NewReader(c)
+					for range 20 {
+						_, _ = io.WriteString(c, `{"jsonrpc":"2.0","id":1,"method":"service.list_full"}`+"\n")
+						if _, err := lines.ReadBytes('\n'); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			clients.Wait()
+			s.ok("status", "--json")
+			s.stop()
+		})
+	}
 }
 
 // TestRow56_ProgramReplacedWhileRunning: what runs goes on with the file that it was started from, the next start takes what is there then,

@@ -396,6 +396,7 @@ func mayRunBeside(o keeperOptions) bool {
 const containerDir = "/etc/zinit/services"
 
 func newKeeper(o keeperOptions, one bool) *keeper {
+	spareThreads(8)
 	k := &keeper{opts: o, one: one, self: ownProgram(), prog: -1, memo: -1, store: map[string][]int{}, procs: map[string]int{},
 		signals: make(chan os.Signal, 256), packets: make(chan from), results: make(chan trial, 1), waiting: make(chan struct{}, 1), broken: make(chan struct{}, 1), downAt: time.Now()}
 	signal.Notify(k.signals, keeperSignals()...)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -81,6 +82,29 @@ func reported(what string, f func()) {
 		}
 	}()
 	f()
+}
+
+// spareThreads has the runtime make threads for up to n goroutines at once, where few processes are allowed here; it keeps them. When it needs a new one later, and the
+// kernel grants none (RLIMIT_NPROC of the user, the pids limit of a container), it ends the process, and nothing can recover from that. They are at most
+// a share of what is allowed, so that services find room too.
+func spareThreads(n int) {
+	const many, own, share = 1024, 16, 3 // own: the threads of a keeper and a server that do little
+	allowed := sysProcessLimit()
+	if allowed >= many {
+		return
+	}
+	n = max(0, min(n, (allowed-own)/share))
+	var there sync.WaitGroup
+	there.Add(n)
+	for range n {
+		background("spare thread", func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			there.Done()
+			there.Wait() // as long as each has one of its own
+		})
+	}
+	there.Wait()
 }
 
 // guarded turns a panic into an error: a defect in one step must not end PID 1.

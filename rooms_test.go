@@ -20,7 +20,7 @@ import (
 // rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
 // a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
 var rooms = map[string]string{
-	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible loadStatuses restartPolicies) logs(parseLogLevel logInfo levelNames streamWords String) graph(stateNames drawingFormats) sys(terminalSize)",
+	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible loadStatuses restartPolicies) logs(parseLogLevel logInfo levelNames streamWords String) graph(stateNames drawingFormats) sys(terminalSize sysProcessLimit)",
 	"tui":  "main client wire config(parseSignal visible) graph(" + states + ") logs(logLine streamStdout streamStderr) sys",
 	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
 		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode UnmarshalText " + states + ") logs(logLine newestOf streamStderr) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
@@ -50,7 +50,7 @@ var rooms = map[string]string{
 const states = "state String inactive blocked starting running stopping exited failed"
 
 // everywhere says what of main any file may use.
-var everywhere = []string{"background", "later", "guarded"}
+var everywhere = []string{"background", "later", "guarded", "spareThreads"}
 
 // bare gives every import an empty package: what the standard library is does not matter here, and the check takes no time.
 type bare map[string]*types.Package

@@ -642,7 +642,8 @@ func serverMain(opts serverOptions) int {
 			opts.configDirs[i] = abs
 		}
 	}
-	nullFile() // in both tables of descriptors under one number
+	spareThreads(16) // before services can have taken all that the user or container may have
+	nullFile()       // in both tables of descriptors under one number
 	s := newSupervisor(opts, modeOf(opts))
 	s.catch() // from here on a SIGTERM must clean up
 	s.procs = newProcsOf(!opts.keeper)

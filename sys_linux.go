@@ -403,6 +403,36 @@ func sysFork(sp *spec, sibling bool) (pid, pidfd int, err error) {
 	return pid, pidfd, err
 }
 
+// sysProcessLimit is how many processes and threads are allowed here: for the user (setrlimit(2), RLIMIT_NPROC, which does not bind root), and in our cgroup
+// (pids.max). A very large number where nothing limits them.
+func sysProcessLimit() int {
+	limit := int64(1 << 30)
+	var r unix.Rlimit
+	if os.Geteuid() != 0 && unix.Getrlimit(unix.RLIMIT_NPROC, &r) == nil && r.Cur < uint64(limit) {
+		limit = int64(r.Cur)
+	}
+	groups, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(groups)) {
+		kinds, dir, _ := strings.Cut(strings.TrimSpace(line[strings.IndexByte(line, ':')+1:]), ":")
+		root := "/sys/fs/cgroup"
+		switch kinds {
+		case "":
+		case "pids":
+			root += "/pids"
+		default:
+			continue
+		}
+		text, err := os.ReadFile(root + dir + "/pids.max")
+		if err != nil { // of a container that sees its own as the root
+			text, _ = os.ReadFile(root + "/pids.max")
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			limit = min(limit, n)
+		}
+	}
+	return int(limit)
+}
+
 // sysOwnTable gives the calling thread a table of descriptors of its own (unshare(2), CLONE_FILES), with what is in it now, and keeps the goroutine on it. False: a sandbox
 // refuses that. A fork copies the table and the exec after it closes the copies, which at some thousand descriptors takes longer than all the rest.
 //

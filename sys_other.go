@@ -507,3 +507,5 @@ func sysOwnTable() bool { return false }
 func sysListenAgain(int) error { return errNotSupported }
 
 func sysReadable(int) bool { return false }
+
+func sysProcessLimit() int { return 1 << 30 }

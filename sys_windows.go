@@ -363,3 +363,5 @@ func sysTruncate(int) error { return errNotSupported }
 func sysListenAgain(int) error { return errNotSupported }
 
 func sysReadable(int) bool { return false }
+
+func sysProcessLimit() int { return 1 << 30 }
