@@ -275,7 +275,7 @@ func TestNumbersSurvive(t *testing.T) {
 func TestTypesWriteLists(t *testing.T) {
 	seven := 7
 	for want, v := range map[string]any{
-		`{"name":"","kind":"","state":"","wish":"","pid":0,"exit_code":null,"reason":null,"health":null,"uptime_ms":0,"restart_count":0,"restart_in_ms":null,"blocked_by":[],"config_changed":false}`: &serviceStatus{BlockedBy: listed[string](nil)},
+		`{"name":"","kind":"","state":"inactive","wish":"","pid":0,"exit_code":null,"reason":null,"health":null,"uptime_ms":0,"restart_count":0,"restart_in_ms":null,"blocked_by":[],"config_changed":false}`: &serviceStatus{BlockedBy: listed[string](nil)},
 		`{"type":"start_timeout"}`:                                                                   &wireReason{Type: "start_timeout", Message: "no"},
 		`{"type":"exit_code","code":null}`:                                                           &wireReason{Type: "exit_code"},
 		`{"type":"exit_code","code":7}`:                                                              &wireReason{Type: "exit_code", Code: &seven},
