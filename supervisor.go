@@ -302,8 +302,9 @@ func (s *supervisor) decide(now time.Time, batch []event) {
 	if due := s.g.nextDue(); !due.IsZero() && !due.After(now) {
 		work = append(work, s.g.step(now, event{kind: eventTick})...)
 	}
-	s.save(s.g.takeChanged())
+	changed := s.g.takeChanged()
 	s.mu.Unlock()
+	s.save(changed) // others may look meanwhile: nobody but us changes anything
 	for i := range batch {
 		if ev := &batch[i]; ev.kind == eventExited {
 			delete(s.lives, ev.gen)
