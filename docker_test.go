@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -100,8 +101,12 @@ func runContainer(t *testing.T, args ...string) *container {
 	mustDocker(t, append([]string{"run", "-d", "--name", c.name}, args...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := exec.Command("docker", "logs", "--tail", "100", c.name).CombinedOutput()
-			t.Logf("the container said:\n%s", out)
+			out, _ := exec.Command("docker", "logs", c.name).CombinedOutput()
+			lines := strings.SplitAfter(string(out), "\n")
+			about := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { // what is not of services
+				return !strings.HasPrefix(l, "zinit: ") || !strings.Contains(l, "server") && !strings.Contains(l, "version") && !strings.Contains(l, "PID") && !strings.Contains(l, "lost")
+			})
+			t.Logf("of itself the container said:\n%s\nand last:\n%s", strings.Join(about[max(0, len(about)-100):], ""), strings.Join(lines[max(0, len(lines)-100):], ""))
 		}
 		_, _ = docker("rm", "-f", "-v", c.name)
 	})
