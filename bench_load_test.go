@@ -98,13 +98,14 @@ func (s *benchServer) ask(method, params string) string {
 }
 
 // pinging is another client that asks a hundred times a second until the function returned is called: for a ping, and in turns, since a ping
-// needs nobody, for the status of a service. It keeps the longest answer's time.
+// needs nobody, for the status of a service. It keeps the longest answer's time. The first one does not count: until the services are loaded for the first time
+// every client waits, which is the time of the start.
 func (s *benchServer) pinging(meanwhile string) (done func()) {
 	stop, longest := make(chan struct{}), make(chan time.Duration)
 	background("ping", func() {
 		var conn net.Conn
 		var in *bufio.Reader
-		worst := time.Duration(0)
+		worst, first := time.Duration(0), true
 		for ask, other := `"system.ping"`, `"service.status","params":["s00000"]`; ; ask, other = other, ask {
 			select {
 			case <-stop:
@@ -126,7 +127,10 @@ func (s *benchServer) pinging(meanwhile string) (done func()) {
 				longest <- worst
 				return
 			}
-			worst = max(worst, time.Since(begin))
+			if !first {
+				worst = max(worst, time.Since(begin))
+			}
+			first = false
 		}
 	})
 	return func() {

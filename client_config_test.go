@@ -221,3 +221,79 @@ func TestTextOfAFile(t *testing.T) {
 	hasFile(t, filepath.Join(s.dir, "services", "new.toml"), text, 0o644, uint32(os.Getuid()))
 	says(t, s.ok("reload"), "nothing changed")
 }
+
+func TestCreateBuildsAConfiguration(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.create": `{"ok":true,"name":"web","path":"/x/web.toml","warnings":[]}`})
+	r := s.via(t, "create", "web", "--after", "a,b", "--env", "K=V=W", "--oneshot", "--persist", "--", "sleep", "--json", "5").exits(t, exitDone)
+	expect(t, "stdout", r.out, "web is added, file /x/web.toml\n")
+	expect(t, "request", s.requests()[0], `service.create {"config":{"dependencies":{"after":["a","b"]},"service":{"env":{"K":"V=W"},"exec":["sleep","--json","5"],"name":"web","oneshot":true}},"persist":true}`)
+	s.via(t, "create", "web").exits(t, exitUsage)
+}
+
+func TestConfigErrorsAreListed(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.create": `!{"code":-32005,"message":"web is not valid","data":{"kind":"config_error","errors":[{"path":"","line":0,"column":0,"message":"unknown signal BOO\u001b"}]}}`})
+	expect(t, "stderr", s.via(t, "create", "web", "--exec", "x").exits(t, exitRefused).err, "zinit: web is not valid\n  unknown signal BOO^[\n")
+}
+
+func TestCheckNeedsNoServer(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	write("web.toml", "[service]\nexec = \"true\"\n[dependencies]\nrequires = [\"databas\"]\n")
+	good := write("database.toml", "[service]\nexec = \"true\"\n")
+	r := zinit(t, 80, "check", dir).exits(t, exitDone)
+	if !strings.Contains(r.out, "warning: "+filepath.Join(dir, "web.toml")) || !strings.Contains(r.out, "did you mean `database`?") {
+		t.Errorf("no word of the name that nobody has:\n%s", r.out)
+	}
+	bad := write("bad.toml", "[service]\nexec = \"true\"\nrestat = 1\n")
+	r = zinit(t, 80, "check", dir).exits(t, exitRefused)
+	if !strings.Contains(r.out, bad+":3:1: ") || !strings.Contains(r.out, "2 good files, 1 error") {
+		t.Errorf("the mistake is not shown:\n%s", r.out)
+	}
+	expect(t, "one file as JSON", zinit(t, 80, "check", "--json", good).exits(t, exitDone).out, `{"ok":true,"errors":[],"warnings":[]}`+"\n")
+	zinit(t, 80, "check", filepath.Join(dir, "none")).exits(t, exitRefused)
+	write("a.toml", "[service]\nexec = \"true\"\n[dependencies]\nrequires = [\"b\"]\n")
+	write("b.toml", "[service]\nexec = \"true\"\n[dependencies]\nrequires = [\"a\"]\n")
+	write("tty@.toml", "[service]\nexec = \"true\"\ninstances = [\"a\", \"b\"]\n")
+	if r := zinit(t, 80, "check", dir).exits(t, exitRefused); !strings.Contains(r.out, "a -> b -> a") || !strings.Contains(r.out, "\n3 good files, 3 errors, 1 warning\n") {
+		t.Errorf("the cycle is not shown, or its files and instances are counted as good files:\n%s", r.out)
+	}
+}
+
+// TestDeleteSaysHowToForceIt: the server's words are for all its clients, the flag is the command line's.
+func TestDeleteSaysHowToForceIt(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.delete": `!{"code":-32010,"message":"cannot delete db: required by web","data":{"kind":"dependency_error","names":["web"]}}`})
+	if r := s.via(t, "delete", "db").exits(t, exitRefused); !strings.Contains(r.err, "zinit delete --force db, or first zinit delete web") {
+		t.Errorf("%q", r.err)
+	}
+}
+
+// TestAddShowsWarnings: a service whose dependency does not exist is added, and the person is told.
+func TestAddShowsWarnings(t *testing.T) {
+	s := fakeServe(t, map[string]string{"service.create": `{"ok":true,"name":"x","path":null,"warnings":[{"path":"","line":0,"column":0,"message":"x requires gone, which does not exist"}]}`,
+		"service.add": `{"ok":true,"name":"x","path":null,"warnings":[{"path":"","line":0,"column":0,"message":"x requires gone, which does not exist"}]}`})
+	if r := s.via(t, "create", "x", "--requires", "gone", "--", "/bin/true").exits(t, exitDone); !strings.Contains(r.err, "warning: x requires gone, which does not exist") {
+		t.Errorf("%q", r.err)
+	}
+}
+
+// TestReloadSaysHowToStartWhatIsDown: what does not run is not restarted, and the way on is a start.
+func TestReloadSaysHowToStartWhatIsDown(t *testing.T) {
+	for answer, want := range map[string]string{
+		`"changed":["a","b"],"restarted":["a"]`: "not running, so not restarted: zinit start b\n",
+		`"changed":["a"],"restarted":["a"]`:     "",
+	} {
+		s := fakeServe(t, map[string]string{"service.reload": `{"added":[],"removed":[],"unchanged":[],"errors":[],"warnings":[],` + answer + `}`})
+		out := s.via(t, "reload", "--restart").exits(t, exitDone).out
+		if !strings.Contains(out, want) || want == "" && strings.Contains(out, "zinit ") {
+			t.Errorf("%s: printed %q, want %q", answer, out, want)
+		}
+	}
+	s := fakeServe(t, map[string]string{"service.reload": `{"added":[],"removed":[],"unchanged":[],"errors":[],"warnings":[],"changed":["a"],"restarted":[]}`})
+	says(t, s.via(t, "reload").exits(t, exitDone).out, "what changed counts from the next start: zinit restart NAME")
+}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -13,7 +12,7 @@ import (
 type misfit struct{ name, text string }
 
 // checkGraph returns for each unit what is wrong with its place among the others: a dependency on itself, a cycle over
-// requires and after (with its path), a name both required and conflicting. Units without complaint are not in the result.
+// requires, binds and after (with its path), a name both required and conflicting. Units without complaint are not in the result.
 func checkGraph(all map[string]*config) map[string]misfit {
 	bad := map[string]misfit{}
 	for name, c := range all {
@@ -40,7 +39,7 @@ func ownMisfit(c *config) misfit {
 	for _, n := range d.Conflicts {
 		foes[n] = true
 	}
-	for _, n := range d.Requires {
+	for _, n := range d.needed() {
 		if foes[n] {
 			return misfit{n, fmt.Sprintf("%s both requires and conflicts with %s; remove one of the two", name, n)}
 		}
@@ -57,7 +56,7 @@ func cycleText(way []string) string {
 	if left := len(way) - shownWay; left > 1 {
 		way = slices.Concat(way[:shownWay/2], []string{fmt.Sprintf("(%d more)", left)}, way[len(way)-shownWay/2:])
 	}
-	return "dependency cycle: " + strings.Join(way, " -> ") + "; remove one of these from requires or after"
+	return "dependency cycle: " + strings.Join(way, " -> ") + "; remove one of these from requires, binds or after"
 }
 
 // maxWays is for how many members of one group of units that reach each other a way of their own is looked for.
@@ -83,7 +82,7 @@ func misfits(all map[string]*config, group []string, bad map[string]misfit) {
 		if i >= maxWays {
 			list := waitsFor(all[n])
 			next := list[slices.IndexFunc(list, func(m string) bool { return members[m] })]
-			bad[n] = misfit{next, fmt.Sprintf("dependency cycle: %s is one of %d services that wait for each other; remove %s from requires or after", n, len(group), next)}
+			bad[n] = misfit{next, fmt.Sprintf("dependency cycle: %s is one of %d services that wait for each other; remove %s from requires, binds or after", n, len(group), next)}
 			continue
 		}
 		way := wayBack(all[n], inGroup)
@@ -126,81 +125,45 @@ func wayBack(c *config, of func(name string) *config) []string {
 }
 
 func waitsFor(c *config) []string {
-	return slices.Concat(c.Dependencies.Requires, c.Dependencies.After)
+	return slices.Concat(c.Dependencies.needed(), c.Dependencies.After)
 }
 
-// circles finds the groups of units that reach each other (Tarjan's strongly connected components, without recursion:
-// a chain may be 10,000 units long), leaving out single units that do not name themselves.
-func circles(all map[string]*config) [][]string {
-	t := tarjan{all: all, index: map[string]int{}, low: map[string]int{}, onStack: map[string]bool{}}
-	for _, root := range slices.Sorted(maps.Keys(all)) {
-		if t.index[root] == 0 {
-			t.from(root)
+// circles finds the groups of units that reach each other (Tarjan's strongly connected components), leaving out single units that do not name themselves.
+func circles(all map[string]*config) (groups [][]string) {
+	index, grouped := map[string]int{}, map[string]bool{}
+	var stack []string
+	var visit func(n string) (low int)
+	visit = func(n string) int {
+		first := len(stack)
+		stack = append(stack, n)
+		index[n] = len(index) + 1
+		low := index[n]
+		for _, m := range waitsFor(all[n]) {
+			switch {
+			case all[m] == nil || grouped[m]:
+			case index[m] == 0:
+				low = min(low, visit(m))
+			default:
+				low = min(low, index[m])
+			}
+		}
+		if low < index[n] {
+			return low
+		}
+		group := slices.Clone(stack[first:])
+		stack = stack[:first]
+		for _, m := range group {
+			grouped[m] = true
+		}
+		if len(group) > 1 || slices.Contains(waitsFor(all[n]), n) {
+			groups = append(groups, group)
+		}
+		return low
+	}
+	for _, root := range sortedKeys(all) {
+		if index[root] == 0 {
+			visit(root)
 		}
 	}
-	return t.groups
-}
-
-// tarjan is the algorithm's bookkeeping.
-type tarjan struct {
-	all        map[string]*config
-	index, low map[string]int
-	onStack    map[string]bool
-	stack      []string
-	path       []tarjanFrame
-	groups     [][]string
-}
-
-// tarjanFrame is a unit on the present path, with what is still to be looked at.
-type tarjanFrame struct {
-	name string
-	next []string
-}
-
-func (t *tarjan) enter(n string) {
-	t.index[n] = len(t.index) + 1
-	t.low[n] = t.index[n]
-	t.stack = append(t.stack, n)
-	t.onStack[n] = true
-	t.path = append(t.path, tarjanFrame{n, waitsFor(t.all[n])})
-}
-
-func (t *tarjan) from(root string) {
-	for t.enter(root); len(t.path) > 0; {
-		f := &t.path[len(t.path)-1]
-		if len(f.next) == 0 {
-			t.leave(f.name)
-			continue
-		}
-		m := f.next[0]
-		f.next = f.next[1:]
-		switch {
-		case t.all[m] == nil:
-		case t.index[m] == 0:
-			t.enter(m)
-		case t.onStack[m]:
-			t.low[f.name] = min(t.low[f.name], t.index[m])
-		}
-	}
-}
-
-func (t *tarjan) leave(n string) {
-	t.path = t.path[:len(t.path)-1]
-	if len(t.path) > 0 {
-		parent := t.path[len(t.path)-1].name
-		t.low[parent] = min(t.low[parent], t.low[n])
-	}
-	if t.low[n] != t.index[n] {
-		return
-	}
-	at := len(t.stack) - 1
-	for ; t.stack[at] != n; at-- {
-		t.onStack[t.stack[at]] = false
-	}
-	t.onStack[n] = false
-	group := slices.Clone(t.stack[at:])
-	t.stack = t.stack[:at]
-	if len(group) > 1 || slices.Contains(waitsFor(t.all[n]), n) {
-		t.groups = append(t.groups, group)
-	}
+	return groups
 }

@@ -1,41 +1,44 @@
-// examples_test.go runs everything under examples/ against a real server, the way its first lines say.
+// examples_test.go runs the clients and the services of examples/ against a real server; its machines boot in init_debian_test.go and init_initramfs_test.go.
 
-//go:build unix
+//go:build linux
 
 package main
 
 import (
 	"bufio"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// example is a program under examples/ with `zinit` in its PATH and the server's socket in its environment.
-func (s *server) example(words ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join("examples", words[0]), words[1:]...)
-	cmd.Env = append(os.Environ(), "ZINIT_SOCKET="+s.socket, "PATH="+filepath.Dir(zinitBinary(s.t))+":"+os.Getenv("PATH"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd
+// exampleWays are the examples in each language: how the one of a name is run.
+var exampleWays = map[string]func(t testing.TB, name string) []string{
+	"python": func(t testing.TB, name string) []string {
+		needs(t, "python3")
+		return []string{"python3", "examples/python/" + name + ".py"}
+	},
+	"go": func(t testing.TB, name string) []string {
+		needs(t, "go")
+		return []string{goProgram(t, "examples/go", name)}
+	},
 }
 
 // runExample runs one to its end and returns what it printed.
-func (s *server) runExample(words ...string) string {
+func (s *server) runExample(argv ...string) string {
 	s.t.Helper()
-	out, err := s.example(words...).CombinedOutput()
+	out, err := s.clientProgram(argv...).CombinedOutput()
 	if err != nil {
-		s.t.Fatalf("%s: %v\n%s", strings.Join(words, " "), err, out)
+		s.t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
 	}
 	return string(out)
 }
 
 // watchExample runs one that goes on for ever, and ends it with the test. Its lines come over the channel, which is closed at its end.
-func (s *server) watchExample(words ...string) <-chan string {
+func (s *server) watchExample(argv ...string) <-chan string {
 	s.t.Helper()
-	cmd := s.example(words...)
+	cmd := s.clientProgram(argv...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -88,58 +91,40 @@ func exampleServices() map[string]string {
 	}
 }
 
-func TestExampleScripts(t *testing.T) {
+// TestClientExamples runs each example in each language.
+func TestClientExamples(t *testing.T) {
 	needs(t, "sh", "sleep")
-	s := startServer(t, exampleServices())
-	s.is("running", "db", "web")
-	says(t, s.runExample("list_services.sh"), "NAME", "rest  inactive", "running now:\n  db\n  web\n")
-	says(t, s.runExample("dependency_graph.sh"), "web (running)\n`- db (running)", "flowchart LR", "-->|requires|")
-	out := s.runExample("create_service.sh", "demo")
-	says(t, out, "demo is added", "demo: running", "made by create_service.sh", "hello from demo", "demo-follower (running)\n`- demo (running)", "demo is deleted")
-	if out, code := s.zinit("status", "demo"); code != exitNoService {
-		t.Errorf("create_service.sh leaves its service: exit code %d\n%s", code, out)
-	}
-
-	lines := s.watchExample("monitor_service.sh", "web")
-	seesLine(t, lines, "web is running")
-	s.restartUntil(lines, "web: running -> stopping")
-	if err := syscall.Kill(s.status("web").PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	seesLine(t, lines, "running -> failed (killed by SIGKILL)")
-	seesLine(t, lines, "what to do:")
-}
-
-// restartUntil restarts web until a watcher, which may not have subscribed yet, prints text; web is running afterwards.
-func (s *server) restartUntil(lines <-chan string, text string) {
-	s.t.Helper()
-	eventually(s.t, "an event of a restart", func() bool {
-		s.ok("restart", "web", "--wait")
-		for len(lines) > 0 {
-			if strings.Contains(<-lines, text) {
-				return true
+	for language, argv := range exampleWays {
+		t.Run(language, func(t *testing.T) {
+			s := startServer(t, exampleServices())
+			s.is("running", "db", "web")
+			says(t, s.runExample(argv(t, "list_services")...), "db                   running  ", "\nrest                 inactive ")
+			says(t, s.runExample(argv(t, "dependency_graph")...), "web (running)\n`- db (running)", "flowchart LR", "-->|requires|")
+			says(t, s.runExample(append(argv(t, "dependency_graph"), "dot")...), "digraph")
+			create := append(argv(t, "create_service"), "demo")
+			says(t, s.runExample(create...), "demo is running\nhello from demo\ndemo-follower (running)\n`- demo (running)")
+			if names := s.ok("--json", "list"); strings.Contains(names, "demo") {
+				t.Errorf("create_service leaves its services: %s", names)
 			}
-		}
-		return false
-	})
-	s.is("running", "web")
-}
+			s.ok("create", "demo", "--", "sleep", "600")
+			if out, err := s.clientProgram(create...).CombinedOutput(); err == nil || !strings.Contains(string(out), "exists already") {
+				t.Errorf("a service that exists is created again: %v\n%s", err, out)
+			}
 
-func TestExampleClient(t *testing.T) {
-	needs(t, "python3", "sleep")
-	s := startServer(t, exampleServices())
-	s.is("running", "db", "web")
-	says(t, s.runExample("client.py", "list"), "db                   running", "rest                 inactive   0\n")
-	says(t, s.runExample("client.py", "graph"), "flowchart LR", "-->|requires|")
-	says(t, s.runExample("client.py", "create", "made", "sleep", "600"), "made is running\n")
-	lines := s.watchExample("client.py", "watch")
-	s.restartUntil(lines, "web running -> stopping")
-	if out, err := s.example("client.py", "create", "made", "sleep", "600").CombinedOutput(); err == nil || !strings.Contains(string(out), "exists already") {
-		t.Errorf("a service that exists is created again: %v\n%s", err, out)
+			lines := s.watchExample(append(argv(t, "monitor_service"), "web")...)
+			seesLine(t, lines, "web is running")
+			s.ok("restart", "web", "--wait")
+			seesLine(t, lines, "web: running -> stopping")
+			if err := syscall.Kill(s.status("web").PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			seesLine(t, lines, "web: running -> failed")
+			seesLine(t, lines, "killed by SIGKILL")
+		})
 	}
 }
 
-// TestExampleServices boots examples/services as the README says, on a copy without its absolute paths.
+// TestExampleServices boots examples/services, on a copy without its absolute paths.
 func TestExampleServices(t *testing.T) {
 	needs(t, "sh", "date", "mkdir", "touch", "test")
 	dir := shortDir(t)

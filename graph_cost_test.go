@@ -189,10 +189,48 @@ func TestWorkIsLinear(t *testing.T) {
 	for _, cost := range costs {
 		t.Run(cost.name, func(t *testing.T) {
 			c := cost.play(n)
-			t.Logf("%.1f looks a unit, longest step %v", float64(c.g.looked)/n, c.longest)
-			if c.g.looked > most*n {
-				t.Errorf("the core looked at %d units and neighbours for %d units, more than %d for each", c.g.looked, n, most)
+			t.Logf("%.1f looks a unit, longest step %v", float64(c.g.visited)/n, c.longest)
+			if c.g.visited > most*n {
+				t.Errorf("the core looked at %d units and neighbours for %d units, more than %d for each", c.g.visited, n, most)
 			}
 		})
+	}
+}
+
+// TestLongStepsPause: a step of many units lets others look now and then, and whatever they look at makes sense to them; a short step does not.
+func TestLongStepsPause(t *testing.T) {
+	const n = 1000
+	c := &crowd{g: newGraph(time.Minute), now: time.Unix(1_000_000, 0)}
+	pauses := 0
+	c.g.pause = func() {
+		pauses++
+		for i, name := range c.g.names() {
+			if u := c.g.unit(name); i%100 == 0 {
+				c.g.why(u, c.now)
+				c.g.blockedBy(u)
+				u.saved(clockNow(), 0)
+			}
+		}
+		c.g.tree("")
+		c.g.settled()
+	}
+	for _, play := range []struct {
+		what string
+		do   func()
+	}{
+		{"load", func() { c.reload(false, chainLines(n, "")...) }},
+		{"reload", func() { c.reload(true, chainLines(n, "exec=/bin/new")...) }},
+		{"shutdown", func() { c.step(event{kind: eventShutdown, power: "exit"}) }},
+	} {
+		pauses = 0
+		play.do()
+		if pauses == 0 {
+			t.Errorf("%s of %d units: not a single pause", play.what, n)
+		}
+		pauses = 0
+		c.step(event{kind: eventStop, name: "s00999", to: &ticket{}})
+		if pauses != 0 {
+			t.Errorf("after the %s: the stop of one unit made %d pauses", play.what, pauses)
+		}
 	}
 }

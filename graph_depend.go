@@ -1,53 +1,62 @@
 // graph_depend.go keeps what units mean for each other: each counts what its neighbours mean for it, so that a change is told to neighbours and to nobody else.
 
+//go:build !windows
+
 package main
 
 import (
-	"maps"
 	"slices"
 )
 
-// face is all that other units may depend on. A change of it, and only that, makes the graph look at the neighbours.
-type face struct {
-	satisfied, forGood, live, firm, down, onWay bool
+// summary is all that other units may depend on. A change of it, and only that, makes the graph look at the neighbours.
+type summary struct {
+	exists, satisfied, failedPermanently, live, standing, lasting, down, inTransition bool
 }
 
 // tie is how a unit names another one that it waits for: how often it stands in each list.
-type tie struct{ requires, after int }
+type tie struct {
+	requires int // in requires or binds
+	after    int
+	binds    int // of requires, those in binds
+}
+
+func (t tie) plus(o tie) tie {
+	return tie{t.requires + o.requires, t.after + o.after, t.binds + o.binds}
+}
 
 // neighbours counts what the neighbours of a unit mean for it.
 type neighbours struct {
-	missing int // required, and there is none
-	failed  int // required, and failed permanently
-	waiting int // required, not satisfied, on its way
-	stuck   int // required, not satisfied, and moves only if a person acts
-	after   int // only ordered before, and on its way
-	rivals  int // in conflict and live
-	firm    int // of those, the ones that stay until a person acts
-	down    int // required, and being taken away by request
+	missing     int // required, and there is none
+	failed      int // required, and failed permanently
+	waiting     int // required, not satisfied, on its way
+	stuck       int // required, not satisfied, and moves only if a person acts
+	after       int // only ordered before, and on its way
+	conflicting int // in conflict and live
+	lasting     int // of those, the ones that stay until a person acts
+	down        int // required, and being taken away by request
+	lost        int // bound to, and ended: not satisfied, and not only about to be stopped
 }
 
 // met says that nothing in the graph keeps a unit from starting.
-func (n *neighbours) met() bool { return n.unmet()+n.after+n.rivals == 0 }
+func (n *neighbours) met() bool { return n.unmet()+n.after+n.conflicting == 0 }
 
 // unmet is how many of the required units are not satisfied.
 func (n *neighbours) unmet() int { return n.missing + n.failed + n.waiting + n.stuck }
 
-// weigh adds (by = 1) or takes away (by = -1) what a neighbour with this face means; nil: it does not exist.
-func (n *neighbours) weigh(t tie, f *face, by int) {
+// addDependency adds (by = 1) or takes away (by = -1) what a neighbour with this summary means.
+func (n *neighbours) addDependency(t tie, f summary, by int) {
 	switch {
 	case t.requires == 0:
-		if f != nil && f.onWay {
+		if f.inTransition {
 			n.after += by
 		}
 		return
-	case f == nil:
+	case !f.exists:
 		n.missing += by
-		return
 	case f.satisfied:
-	case f.forGood:
+	case f.failedPermanently:
 		n.failed += by
-	case f.onWay:
+	case f.inTransition:
 		n.waiting += by
 	default:
 		n.stuck += by
@@ -55,23 +64,26 @@ func (n *neighbours) weigh(t tie, f *face, by int) {
 	if f.down {
 		n.down += by
 	}
+	if t.binds > 0 && !f.satisfied && !(f.standing && f.down) {
+		n.lost += by
+	}
 }
 
-// oppose adds or takes away what a rival with this face means.
-func (n *neighbours) oppose(f *face, by int) {
+// addConflict adds or takes away what a unit in conflict with this summary means.
+func (n *neighbours) addConflict(f summary, by int) {
 	if f.live {
-		n.rivals += by
+		n.conflicting += by
 	}
-	if f.firm {
-		n.firm += by
+	if f.lasting {
+		n.lasting += by
 	}
 }
 
-func (g *graph) faceOf(name string) *face {
+func (g *graph) summaryOf(name string) summary {
 	if u := g.units[name]; u != nil {
-		return &u.face
+		return u.summary
 	}
-	return nil
+	return summary{}
 }
 
 // satisfied is what `requires` waits for: running, or exited with success by itself with no restart pending. A target is no longer satisfied when one
@@ -86,26 +98,26 @@ func (u *unit) satisfied() bool {
 	return false
 }
 
-// forGood says that a unit failed and nothing will be done about it without a person.
-func (u *unit) forGood() bool {
+// failedPermanently says that a unit failed and nothing will be done about it without a person.
+func (u *unit) failedPermanently() bool {
 	return u.state == failed && u.up && !u.pending && !u.startPending
 }
 
-// firm says that a live unit stays until a person acts, so that what conflicts with it waits for that.
-func (u *unit) firm() bool {
+// lasting says that a live unit stays until a person acts, so that what conflicts with it waits for that.
+func (u *unit) lasting() bool {
 	return u.state.live() && u.state != stopping && u.leave == staying && !u.cfg.Service.Oneshot
 }
 
 // down says that a unit is being taken away, or was, by request: what requires it must go.
 func (u *unit) down() bool {
-	if u.state.live() {
+	if u.standing() {
 		return u.leave != staying
 	}
 	return u.state != blocked && !u.up && !u.satisfied()
 }
 
-// onWay says that a unit is wanted and will move without a person's help.
-func (u *unit) onWay() bool {
+// inTransition says that a unit is wanted and will move without a person's help.
+func (u *unit) inTransition() bool {
 	if !u.up {
 		return false
 	}
@@ -117,47 +129,71 @@ func (u *unit) onWay() bool {
 	case blocked:
 		return !u.needsPerson
 	}
-	return u.pending || u.startPending
+	return u.pending || u.startPending || u.armed() && u.leave != staying
 }
 
-func (u *unit) seen() face {
-	return face{u.satisfied(), u.forGood(), u.state.live(), u.firm(), u.down(), u.onWay()}
+// done says that a oneshot has done its work, or was skipped.
+func (u *unit) done() bool { return u.state == exited && u.byItself && u.cfg.Service.Oneshot }
+
+// armed says that a oneshot has done its work, and that its stop_exec undoes that when it is stopped.
+func (u *unit) armed() bool {
+	return u.done() && u.skipped == "" && !u.cfg.Lifecycle.StopExec.none()
 }
 
-// reface compares what others may see of a unit with what they saw, tells those whom a change concerns, and has them looked at again. Whether a target is
+// standing says that there is something of a unit to be stopped, before what it depends on.
+func (u *unit) standing() bool { return u.state.live() || u.armed() }
+
+func (u *unit) summarize() summary {
+	if u.removed {
+		return summary{}
+	}
+	return summary{true, u.satisfied(), u.failedPermanently(), u.state.live(), u.standing(), u.lasting(), u.down(), u.inTransition()}
+}
+
+// touch is for a unit that may have changed: it is saved, its neighbours are told, and it is looked at before the step ends.
+func (g *graph) touch(u *unit) {
+	g.mark(u)
+	g.publish(u)
+	g.push(u)
+}
+
+// publish compares what others may see of a unit with what they saw, tells those whom a change concerns, and has them looked at again. Whether a target is
 // satisfied follows at once, however many stand in a row.
-func (g *graph) reface(u *unit) {
-	for work := []*unit{u}; len(work) > 0; {
-		u := work[len(work)-1]
-		work = work[:len(work)-1]
-		old, f := u.face, u.seen()
-		if f == old {
+func (g *graph) publish(u *unit) {
+	old, f := u.summary, u.summarize()
+	if f == old {
+		return
+	}
+	u.summary = f
+	if old.inTransition != f.inTransition {
+		g.transitions += sign(f.inTransition)
+	}
+	for n, t := range g.users[u.name] {
+		g.visited++
+		d := g.units[n]
+		before := d.needs
+		d.needs.addDependency(t, old, -1)
+		d.needs.addDependency(t, f, 1)
+		if d.needs == before {
 			continue
 		}
-		u.face = f
-		if old.onWay != f.onWay {
-			g.onWays += sign(f.onWay)
+		g.push(d)
+		if d.cfg.Kind == unitTarget {
+			g.publish(d)
 		}
-		for n, t := range g.users[u.name] {
-			g.looked++
-			d := g.units[n]
-			before := d.needs
-			d.needs.weigh(t, &old, -1)
-			d.needs.weigh(t, &f, 1)
-			if d.needs == before {
-				continue
-			}
-			g.push(d)
-			if d.cfg.Kind == unitTarget {
-				work = append(work, d)
+	}
+	if old.live != f.live || old.lasting != f.lasting {
+		for n := range g.conflicts[u.name] {
+			g.visited++
+			if c := g.units[n]; c != nil {
+				c.needs.addConflict(old, -1)
+				c.needs.addConflict(f, 1)
+				g.push(c)
 			}
 		}
-		if old.live != f.live || old.firm != f.firm {
-			g.refoe(u, &old, &f)
-		}
-		if old.live != f.live {
-			g.relive(u, sign(f.live))
-		}
+	}
+	if old.standing != f.standing {
+		g.tellStanding(u, sign(f.standing))
 	}
 }
 
@@ -168,22 +204,10 @@ func sign(more bool) int {
 	return -1
 }
 
-// refoe tells those that conflict with a unit that its face has changed.
-func (g *graph) refoe(u *unit, old, f *face) {
-	for n := range g.foes[u.name] {
-		g.looked++
-		if c := g.units[n]; c != nil {
-			c.needs.oppose(old, -1)
-			c.needs.oppose(f, 1)
-			g.push(c)
-		}
-	}
-}
-
-// relive counts a unit that became live (by = 1) or no longer is (by = -1).
-func (g *graph) relive(u *unit, by int) {
-	g.live += by
-	g.countLive(u, by)
+// tellStanding counts a unit that began to stand (by = 1) or no longer does (by = -1).
+func (g *graph) tellStanding(u *unit, by int) {
+	g.standing += by
+	g.countStanding(u, by)
 	if u.name == g.main && by < 0 && g.closing != nil { // all wait for the main program to end
 		for _, n := range g.names() {
 			g.push(g.units[n])
@@ -191,17 +215,12 @@ func (g *graph) relive(u *unit, by int) {
 	}
 }
 
-// countLive tells the units that u depends on that it became live (1) or no longer is (-1).
-func (g *graph) countLive(u *unit, by int) {
-	for _, n := range u.cfg.Dependencies.Requires {
+// countStanding tells the units that u depends on that it began to stand (1) or no longer does (-1).
+func (g *graph) countStanding(u *unit, by int) {
+	for n, t := range tiesOf(u.cfg) {
 		if r := g.units[n]; r != nil {
-			r.liveRequiring += by
-			g.push(r)
-		}
-	}
-	for _, n := range u.cfg.Dependencies.After {
-		if r := g.units[n]; r != nil {
-			r.liveAfter += by
+			r.standingRequiring += by * t.requires
+			r.standingAfter += by * t.after
 			g.push(r)
 		}
 	}
@@ -209,124 +228,99 @@ func (g *graph) countLive(u *unit, by int) {
 
 // add makes a unit; it is not started.
 func (g *graph) add(c *config) *unit {
-	u := &unit{name: c.Service.Name, cfg: c, heapAt: -1}
+	u := &unit{name: c.Service.Name, cfg: c}
 	g.units[u.name], g.order = u, nil
 	for n, t := range g.users[u.name] {
-		g.looked++
-		d := g.units[n]
-		d.needs.weigh(t, nil, -1)
-		d.needs.weigh(t, &u.face, 1)
-		if d.face.live {
-			u.liveRequiring += t.requires
-			u.liveAfter += t.after
-		}
-		g.push(d)
-	}
-	for n := range g.foes[u.name] {
-		if c := g.units[n]; c != nil {
-			u.needs.oppose(&c.face, 1)
+		g.visited++
+		if g.units[n].summary.standing {
+			u.standingRequiring += t.requires
+			u.standingAfter += t.after
 		}
 	}
-	g.link(u)
+	for n := range g.conflicts[u.name] {
+		u.needs.addConflict(g.summaryOf(n), 1)
+	}
+	g.link(u, 1)
 	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
-	g.reface(u)
-	g.mark(u)
-	g.push(u)
+	g.touch(u)
 	return u
 }
 
-// link notes a unit with those it names, and counts what they mean for it.
-func (g *graph) link(u *unit) {
-	var fresh []string
-	mention := func(names []string, t tie) {
-		for _, n := range names {
-			users := g.users[n]
-			if users == nil {
-				users = map[string]tie{}
-				g.users[n] = users
-			}
-			old, known := users[u.name]
-			users[u.name] = tie{old.requires + t.requires, old.after + t.after}
-			if !known {
-				fresh = append(fresh, n)
-			}
-		}
+// tiesOf are the units that a configuration says to wait for.
+func tiesOf(c *config) map[string]tie {
+	ties := map[string]tie{}
+	for _, n := range c.Dependencies.Requires {
+		ties[n] = ties[n].plus(tie{requires: 1})
 	}
-	mention(u.cfg.Dependencies.Requires, tie{requires: 1})
-	mention(u.cfg.Dependencies.After, tie{after: 1})
-	for _, n := range fresh {
-		u.needs.weigh(g.users[n][u.name], g.faceOf(n), 1)
+	for _, n := range c.Dependencies.Binds {
+		ties[n] = ties[n].plus(tie{requires: 1, binds: 1})
 	}
-	for _, n := range u.cfg.Dependencies.Conflicts {
-		g.rival(u, n, 1)
+	for _, n := range c.Dependencies.After {
+		ties[n] = ties[n].plus(tie{after: 1})
 	}
-	g.looked += len(fresh) + len(u.cfg.Dependencies.Conflicts)
+	return ties
 }
 
-func (g *graph) unlink(u *unit) {
-	for _, n := range waitsFor(u.cfg) {
-		t, known := g.users[n][u.name]
-		if !known {
-			continue // named twice
+// link notes a unit with those that it names, and counts what they mean for it (by = 1), or takes both back (by = -1).
+func (g *graph) link(u *unit, by int) {
+	ties := tiesOf(u.cfg)
+	for n, t := range ties {
+		u.needs.addDependency(t, g.summaryOf(n), by)
+		if by < 0 {
+			t = tie{}
 		}
-		u.needs.weigh(t, g.faceOf(n), -1)
-		delete(g.users[n], u.name)
-		if len(g.users[n]) == 0 {
-			delete(g.users, n)
-		}
+		setPair(g.users, n, u.name, t)
 	}
 	for _, n := range u.cfg.Dependencies.Conflicts {
-		g.rival(u, n, -1)
+		g.linkConflict(u, n, by)
 	}
-	g.looked += len(u.cfg.Dependencies.Requires) + len(u.cfg.Dependencies.After) + len(u.cfg.Dependencies.Conflicts)
+	g.visited += len(ties) + len(u.cfg.Dependencies.Conflicts)
 }
 
-// rival notes that u names another one as its foe (by = 1), or that it no longer does (by = -1). They are foes as long as one names the other.
-func (g *graph) rival(u *unit, name string, by int) {
+// setPair notes a value under two names. The zero value is not kept, nor a map that is empty.
+func setPair[V comparable](pairs map[string]map[string]V, a, b string, v V) {
+	var zero V
+	switch {
+	case v == zero:
+		delete(pairs[a], b)
+		if len(pairs[a]) == 0 {
+			delete(pairs, a)
+		}
+		return
+	case pairs[a] == nil:
+		pairs[a] = map[string]V{}
+	}
+	pairs[a][b] = v
+}
+
+// linkConflict notes that u names another one in conflicts (by = 1), or that it no longer does (by = -1). They are in conflict as long as one names the other.
+func (g *graph) linkConflict(u *unit, name string, by int) {
 	if name == u.name {
 		return
 	}
-	before := g.foes[u.name][name]
-	g.countFoe(u.name, name, by)
-	g.countFoe(name, u.name, by)
+	before := g.conflicts[u.name][name]
+	setPair(g.conflicts, u.name, name, before+by)
+	setPair(g.conflicts, name, u.name, before+by)
 	c := g.units[name]
 	if c == nil || before > 0 && before+by > 0 {
 		return
 	}
-	u.needs.oppose(&c.face, by)
-	c.needs.oppose(&u.face, by)
+	u.needs.addConflict(c.summary, by)
+	c.needs.addConflict(u.summary, by)
 	g.push(c)
-}
-
-func (g *graph) countFoe(of, name string, by int) {
-	if g.foes[of] == nil {
-		g.foes[of] = map[string]int{}
-	}
-	if g.foes[of][name] += by; g.foes[of][name] > 0 {
-		return
-	}
-	delete(g.foes[of], name)
-	if len(g.foes[of]) == 0 {
-		delete(g.foes, of)
-	}
 }
 
 // remove forgets a unit that is not live; what requires it now misses it.
 func (g *graph) remove(u *unit) {
 	c := u.newest()
-	g.unlink(u)
+	g.link(u, -1)
 	g.unschedule(u)
 	g.setNext(u, nil)
 	g.mark(u)
 	delete(g.units, u.name)
 	g.order = nil
-	for n, t := range g.users[u.name] {
-		g.looked++
-		d := g.units[n]
-		d.needs.weigh(t, &u.face, -1)
-		d.needs.weigh(t, nil, 1)
-		g.push(d)
-	}
+	u.removed = true
+	g.publish(u)
 	for _, w := range u.waiters {
 		if w.kind == eventDelete {
 			g.answer(w.to, answer{State: u.state})
@@ -344,47 +338,43 @@ func (g *graph) remove(u *unit) {
 	u.bulk = nil
 }
 
-// hindrance is one thing that keeps a unit from starting.
-type hindrance struct {
-	kind        whyKind
-	service     string
-	detail      string
-	needsPerson bool // only a person can clear it
-}
-
-// hindrances lists what keeps a unit from starting now, as far as the graph knows it.
-func (g *graph) hindrances(u *unit) []hindrance {
+// blockers lists what keeps a unit from starting now, as far as the graph knows it.
+func (g *graph) blockers(u *unit) []blocker {
 	if u.needs.met() {
 		return nil
 	}
-	var h []hindrance
+	var h []blocker
 	seen := map[string]bool{}
-	for _, n := range u.cfg.Dependencies.Requires {
+	for i, n := range u.cfg.Dependencies.needed() {
+		kind := whyRequires
+		if i >= len(u.cfg.Dependencies.Requires) {
+			kind = whyBinds
+		}
 		r := g.units[n]
 		switch {
 		case seen[n]:
 		case r == nil:
-			h = append(h, hindrance{kind: whyMissing, service: n, needsPerson: true})
-		case r.face.satisfied:
-		case r.face.forGood:
-			h = append(h, hindrance{kind: whyFailed, service: n, needsPerson: true})
+			h = append(h, blocker{kind: whyMissing, service: n, needsPerson: true})
+		case r.summary.satisfied:
+		case r.summary.failedPermanently:
+			h = append(h, blocker{kind: whyFailed, service: n, needsPerson: true})
 		default:
-			h = append(h, hindrance{kind: whyRequires, service: n, needsPerson: !r.face.onWay})
+			h = append(h, blocker{kind: kind, service: n, needsPerson: !r.summary.inTransition})
 		}
 		seen[n] = true
 	}
 	for _, n := range u.cfg.Dependencies.After {
-		if r := g.units[n]; r != nil && r.face.onWay && !seen[n] {
-			h = append(h, hindrance{kind: whyAfter, service: n})
+		if r := g.units[n]; r != nil && r.summary.inTransition && !seen[n] {
+			h = append(h, blocker{kind: whyAfter, service: n})
 		}
 		seen[n] = true
 	}
-	if u.needs.rivals == 0 {
+	if u.needs.conflicting == 0 {
 		return h
 	}
-	for _, n := range slices.Sorted(maps.Keys(g.foes[u.name])) {
-		if c := g.units[n]; c != nil && c.face.live {
-			h = append(h, hindrance{kind: whyConflicts, service: n, needsPerson: c.face.firm})
+	for _, n := range sortedKeys(g.conflicts[u.name]) {
+		if c := g.units[n]; c != nil && c.summary.live {
+			h = append(h, blocker{kind: whyConflicts, service: n, needsPerson: c.summary.lasting})
 		}
 	}
 	return h
@@ -395,12 +385,12 @@ func (g *graph) fatal(u *unit) *failureReason {
 	if u.needs.missing+u.needs.failed == 0 {
 		return nil
 	}
-	for _, n := range u.cfg.Dependencies.Requires {
-		switch r := g.units[n]; {
-		case r == nil:
-			return &failureReason{Type: reasonMissingDependency, Dependency: n}
-		case r.face.forGood:
-			return &failureReason{Type: reasonDependencyFailed, Service: n}
+	for _, h := range g.blockers(u) {
+		switch h.kind {
+		case whyMissing:
+			return &failureReason{Type: reasonMissingDependency, Dependency: h.service}
+		case whyFailed:
+			return &failureReason{Type: reasonDependencyFailed, Service: h.service}
 		}
 	}
 	return nil
@@ -424,19 +414,19 @@ func (g *graph) healed(u *unit) bool {
 		return true
 	}
 	r := g.units[dep]
-	return r != nil && r.face.satisfied
+	return r != nil && r.summary.satisfied
 }
 
 // maxNamed is how many names an answer gives of those that a unit waits for.
 const maxNamed = 100
 
-// blockedBy names what a blocked unit waits for, maxNamed of them and a port at most.
+// blockedBy names what a blocked unit waits for, maxNamed of them and a mount or port at most.
 func (g *graph) blockedBy(u *unit) []string {
 	names := []string{}
 	if u.state != blocked {
 		return names
 	}
-	for _, h := range g.hindrances(u) {
+	for _, h := range g.blockers(u) {
 		if len(names) == maxNamed {
 			break
 		}
@@ -444,8 +434,8 @@ func (g *graph) blockedBy(u *unit) []string {
 			names = append(names, h.service)
 		}
 	}
-	if u.hindered.kind != "" {
-		names = append(names, u.hindered.service)
+	if u.external.kind != "" {
+		names = append(names, u.external.service)
 	}
 	return names
 }
@@ -468,7 +458,7 @@ func (g *graph) closure(name string) []string {
 	queue := []string{name}
 	for i := 0; i < len(queue); i++ {
 		d := &g.units[queue[i]].cfg.Dependencies
-		for _, n := range slices.Concat(d.Requires, d.Wants) {
+		for _, n := range slices.Concat(d.needed(), d.Wants) {
 			if !seen[n] && g.units[n] != nil {
 				seen[n] = true
 				queue = append(queue, n)

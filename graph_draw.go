@@ -1,10 +1,11 @@
 // graph_draw.go draws the graph: as a tree of what needs what, for Graphviz, for Mermaid, and as plain lists of nodes and edges. Every drawing fits into one answer.
 
+//go:build !windows
+
 package main
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 )
@@ -13,15 +14,6 @@ const (
 	maxDrawing = 3 << 20 // bytes of one drawing, as JSON
 	maxLevels  = 64      // of a tree
 )
-
-// treeNode is one unit in the tree of what needs what. Truncated says that there is more below it.
-type treeNode struct {
-	Name      string     `json:"name"`
-	State     string     `json:"state"`
-	Kind      string     `json:"kind"`
-	Children  []treeNode `json:"children"`
-	Truncated bool       `json:"truncated,omitempty"`
-}
 
 // treeDrawing is a tree being drawn.
 type treeDrawing struct {
@@ -56,7 +48,7 @@ func (g *graph) tree(name string) *treeDrawing {
 func (g *graph) roots() []string {
 	named := map[string]bool{}
 	for _, u := range g.units {
-		for _, n := range slices.Concat(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants) {
+		for _, n := range slices.Concat(u.cfg.Dependencies.needed(), u.cfg.Dependencies.Wants) {
 			named[n] = true
 		}
 	}
@@ -72,9 +64,9 @@ func (t *treeDrawing) branch(name, first, rest string, level int) treeNode {
 	node := treeNode{Name: name, State: "missing", Kind: "missing", Children: []treeNode{}}
 	var below []string
 	if u := t.g.units[name]; u != nil {
-		node.State, node.Kind = u.state.String(), string(u.kind())
+		node.State, node.Kind = u.state.String(), string(u.cfg.Kind)
 		if !t.path[name] {
-			below = distinct(u.cfg.Dependencies.Requires, u.cfg.Dependencies.Wants)
+			below = distinct(u.cfg.Dependencies.needed(), u.cfg.Dependencies.Wants)
 		}
 	}
 	t.room -= len(first) + 2*len(name) + 120
@@ -117,41 +109,28 @@ func distinct(lists ...[]string) []string {
 	return names
 }
 
-// edge is one dependency in a drawing of the graph.
-type edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Type string `json:"type"`
-}
-
-var edgeKinds = [...]string{"requires", "after", "wants", "conflicts"}
+var edgeKinds = [...]string{"requires", "after", "wants", "conflicts", "binds"}
 
 // edges are all dependencies in name order; a conflict that both name stands once.
-func (g *graph) edges() iter.Seq[edge] {
-	return func(yield func(edge) bool) {
-		drawn := map[edge]bool{} // conflicts
-		for _, n := range g.names() {
-			d := &g.units[n].cfg.Dependencies
-			for i, names := range [][]string{d.Requires, d.After, d.Wants, d.Conflicts} {
-				for _, m := range distinct(names) {
-					e := edge{n, m, edgeKinds[i]}
-					if e.Type == "conflicts" && drawn[edge{m, n, e.Type}] {
+func (g *graph) edges() (edges []edge) {
+	drawn := map[edge]bool{} // conflicts
+	for _, n := range g.names() {
+		d := &g.units[n].cfg.Dependencies
+		for i, names := range [][]string{d.Requires, d.After, d.Wants, d.Conflicts, d.Binds} {
+			for _, m := range distinct(names) {
+				e := edge{n, m, edgeKinds[i]}
+				if e.Type == "conflicts" {
+					if drawn[edge{m, n, e.Type}] {
 						continue
 					}
-					if e.Type == "conflicts" {
-						drawn[e] = true
-					}
-					if !yield(e) {
-						return
-					}
+					drawn[e] = true
 				}
+				edges = append(edges, e)
 			}
 		}
 	}
+	return edges
 }
-
-// drawingFormats are the languages of a drawing.
-var drawingFormats = []string{"dot", "mermaid", "json"}
 
 // page is a text with a bound.
 type page struct {
@@ -189,12 +168,12 @@ func (g *graph) dot() (text string, leftOut int) {
 	for _, n := range g.names() {
 		u := g.units[n]
 		shape := ""
-		if u.kind() == unitTarget {
+		if u.cfg.Kind == unitTarget {
 			shape = ", shape=ellipse"
 		}
 		p.add("  %q [fillcolor=%s, tooltip=%q%s];\n", n, colour[u.state], u.state, shape)
 	}
-	for e := range g.edges() {
+	for _, e := range g.edges() {
 		extra := ""
 		if e.Type == "conflicts" {
 			extra = ", color=red, dir=none"
@@ -217,12 +196,12 @@ func (g *graph) mermaid() (text string, leftOut int) {
 	for _, n := range g.names() {
 		node(n, n+" ("+g.units[n].state.String()+")")
 	}
-	for e := range g.edges() {
+	for _, e := range g.edges() {
 		if _, known := id[e.To]; !known {
 			node(e.To, e.To+" (missing)")
 		}
 	}
-	for e := range g.edges() {
+	for _, e := range g.edges() {
 		p.add("  n%d %s n%d\n", id[e.From], arrow[e.Type], id[e.To])
 	}
 	return p.end("%%", "")
@@ -233,12 +212,6 @@ type outline struct {
 	Nodes   []outlineNode `json:"nodes"`
 	Edges   []edge        `json:"edges"`
 	leftOut int
-}
-
-type outlineNode struct {
-	Name  string   `json:"name"`
-	Kind  unitKind `json:"kind"`
-	State state    `json:"state"`
 }
 
 func (g *graph) outline() outline {
@@ -253,10 +226,10 @@ func (g *graph) outline() outline {
 	}
 	for _, n := range g.names() {
 		if u := g.units[n]; fits(n) {
-			o.Nodes = append(o.Nodes, outlineNode{n, u.kind(), u.state})
+			o.Nodes = append(o.Nodes, outlineNode{n, u.cfg.Kind, u.state})
 		}
 	}
-	for e := range g.edges() {
+	for _, e := range g.edges() {
 		if fits(e.From, e.To) {
 			o.Edges = append(o.Edges, e)
 		}

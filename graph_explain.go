@@ -1,5 +1,7 @@
 // graph_explain.go puts into words what the graph knows: the reasons of a state down to their root causes, and what to do about them. It decides nothing and changes nothing.
 
+//go:build !windows
+
 package main
 
 import (
@@ -8,59 +10,6 @@ import (
 	"strings"
 	"time"
 )
-
-// whyKind says what one link of the chain of reasons is. Those of a hindrance are the first seven.
-type whyKind string
-
-const (
-	whyRequires      whyKind = "requires"
-	whyAfter         whyKind = "after"
-	whyConflicts     whyKind = "conflicts"
-	whyMissing       whyKind = "missing"
-	whyFailed        whyKind = "failed"
-	whyPort          whyKind = "port"
-	whyProcessFilter whyKind = "process_filter"
-	whyRestartDelay  whyKind = "restart_delay"
-	whyWish          whyKind = "wish"
-)
-
-// whyReason is one link of the chain from a unit down to the causes of its state.
-type whyReason struct {
-	Type    whyKind `json:"type"`
-	Service string  `json:"service"`
-	State   string  `json:"state"`
-	Detail  string  `json:"detail"`
-}
-
-// String is the sentence that people read.
-func (r *failureReason) String() string {
-	switch r.Type {
-	case reasonExitCode:
-		if !r.CodeKnown {
-			return "ended with an exit status that nobody could learn"
-		}
-		return fmt.Sprintf("exit code %d", r.Code)
-	case reasonSignal:
-		s := "killed by " + signalName(r.Signal)
-		if r.Core {
-			s += " (core dumped)"
-		}
-		return s
-	case reasonStartTimeout:
-		return "was not ready within its start timeout"
-	case reasonStopTimeout:
-		return "did not stop within its stop timeout and was killed"
-	case reasonHealth:
-		return fmt.Sprintf("failed %d health checks in a row: %s", r.Attempts, r.LastError)
-	case reasonDependencyFailed:
-		return "requires " + r.Service + ", which failed"
-	case reasonMissingDependency:
-		return "requires " + r.Dependency + ", which does not exist"
-	case reasonSpawnError:
-		return "could not be started: " + r.Message
-	}
-	return string(r.Type)
-}
 
 // Bounds of one explanation. Of a long chain the beginning and the end are shown, with the root cause; of many reasons the first.
 const (
@@ -74,7 +23,7 @@ const (
 
 // whyNode is one link of the chain: a unit, or the name of one that does not exist, and how the one above waits for it.
 type whyNode struct {
-	hindrance
+	blocker
 	unit         *unit
 	from         *unit
 	parent       int
@@ -85,14 +34,13 @@ type whyNode struct {
 
 // explainer walks from a unit to its root causes, naming each unit once.
 type explainer struct {
-	g       *graph
-	now     time.Time
-	nodes   []whyNode
-	unseen  int
-	reasons []whyReason
-	text    strings.Builder
-	todo    []string
-	near    int
+	explanation
+	g      *graph
+	now    time.Time
+	nodes  []whyNode
+	unseen int
+	out    strings.Builder
+	near   int
 }
 
 // explanation says why a unit is in its state. LeftOut counts the reasons that were too many to tell.
@@ -106,37 +54,37 @@ type explanation struct {
 
 // why explains the state of a unit: the chain of reasons, and a text with what can be done about the root causes.
 func (g *graph) why(u *unit, now time.Time) explanation {
-	x := &explainer{g: g, now: now, reasons: []whyReason{}}
+	x := &explainer{explanation: explanation{reasons: []whyReason{}}, g: g, now: now}
 	x.walk(u)
 	told := x.tell()
-	e := explanation{leftOut: len(x.nodes) + x.unseen - told}
-	if e.leftOut > 0 {
-		fmt.Fprintf(&x.text, "(%d more reasons are not shown)\n", e.leftOut)
+	x.leftOut = len(x.nodes) + x.unseen - told
+	if x.leftOut > 0 {
+		x.say("(%d more reasons are not shown)\n", x.leftOut)
 	}
 	if len(x.todo) > 0 {
-		x.text.WriteString("what to do:\n")
+		x.say("what to do:\n")
 		for _, t := range x.todo {
-			x.text.WriteString("  " + t + "\n")
+			x.say("  %s\n", t)
 		}
 	}
 	r := u.reason
-	e.blocked = u.state == blocked || u.state == failed && r != nil && (r.Type == reasonDependencyFailed || r.Type == reasonMissingDependency)
-	e.reasons, e.todo, e.text = x.reasons, x.todo, x.text.String()
-	return e
+	x.blocked = u.state == blocked || u.state == failed && r != nil && (r.Type == reasonDependencyFailed || r.Type == reasonMissingDependency)
+	x.text = x.out.String()
+	return x.explanation
 }
 
 // causes lists what a unit waits for, or failed for.
-func (x *explainer) causes(u *unit) []hindrance {
+func (x *explainer) causes(u *unit) []blocker {
 	switch r := u.reason; {
 	case u.state == blocked:
-		return x.g.hindrances(u)
+		return x.g.blockers(u)
 	case u.state != failed || r == nil:
 	case r.Type == reasonMissingDependency && x.g.units[r.Dependency] == nil:
-		return []hindrance{{kind: whyMissing, service: r.Dependency}}
+		return []blocker{{kind: whyMissing, service: r.Dependency}}
 	case r.Type == reasonMissingDependency:
-		return []hindrance{{kind: whyRequires, service: r.Dependency}}
+		return []blocker{{kind: whyRequires, service: r.Dependency}}
 	case r.Type == reasonDependencyFailed && x.g.units[r.Service] != nil:
-		return []hindrance{{kind: whyRequires, service: r.Service}}
+		return []blocker{{kind: whyRequires, service: r.Service}}
 	}
 	return nil
 }
@@ -163,7 +111,7 @@ func (x *explainer) walk(u *unit) {
 				x.unseen++
 				continue
 			}
-			x.nodes = append(x.nodes, whyNode{hindrance: h, unit: x.g.units[h.service], from: n.unit, parent: i, level: n.level + 1})
+			x.nodes = append(x.nodes, whyNode{blocker: h, unit: x.g.units[h.service], from: n.unit, parent: i, level: n.level + 1})
 		}
 		x.nodes[i].first, x.nodes[i].end = first, len(x.nodes)
 		for j := len(x.nodes) - 1; j >= first; j-- {
@@ -201,8 +149,9 @@ func (x *explainer) tell() (told int) {
 	return told
 }
 
-func (x *explainer) note(kind whyKind, service, state, detail string) {
-	x.reasons = append(x.reasons, whyReason{kind, service, state, detail})
+// note adds a reason to the list for programs.
+func (x *explainer) note(kind whyKind, u *unit, detail string) {
+	x.reasons = append(x.reasons, whyReason{kind, u.name, u.state.String(), detail})
 }
 
 func (x *explainer) suggest(format string, args ...any) {
@@ -211,8 +160,11 @@ func (x *explainer) suggest(format string, args ...any) {
 	}
 }
 
+func (x *explainer) say(format string, args ...any) { fmt.Fprintf(&x.out, format, args...) }
+
 func (x *explainer) line(depth int, format string, args ...any) {
-	x.text.WriteString(strings.Repeat("  ", depth) + fmt.Sprintf(format, args...))
+	x.out.WriteString(strings.Repeat("  ", depth))
+	x.say(format, args...)
 }
 
 // node writes one reason, and what is to be said of its unit.
@@ -225,28 +177,28 @@ func (x *explainer) node(n *whyNode, depth int) {
 		x.missing(n.from, n.service, depth)
 		return
 	case n.kind == whyConflicts:
-		x.note(whyConflicts, u.name, u.state.String(), n.from.name+" conflicts with "+u.name)
+		x.note(whyConflicts, u, n.from.name+" conflicts with "+u.name)
 		x.line(depth, "conflicts with %s, which is %s\n", u.name, u.state)
 		if n.needsPerson {
 			x.suggest("zinit stop %s    (then %s starts)", u.name, n.from.name)
 		}
 		return
 	default:
-		kind, word, detail := n.kind, "requires", u.state.String()
-		if kind == whyFailed {
-			kind = whyRequires
-		}
-		if kind == whyAfter {
-			word = "comes after"
+		kind, word, detail := whyRequires, "requires", u.state.String()
+		switch n.kind {
+		case whyAfter:
+			kind, word = whyAfter, "comes after"
+		case whyBinds:
+			kind, word = whyBinds, "is bound to"
 		}
 		if u.reason != nil {
 			detail = u.reason.String()
 		}
-		x.note(kind, u.name, u.state.String(), detail)
+		x.note(kind, u, detail)
 		x.line(depth, "%s %s, which is %s", word, u.name, u.state)
 	}
 	if n.again {
-		x.text.WriteString(" (see above)\n")
+		x.say(" (see above)\n")
 		return
 	}
 	x.unit(u, depth+1)
@@ -254,48 +206,61 @@ func (x *explainer) node(n *whyNode, depth int) {
 
 // unit goes on behind "NAME is STATE" and says why, as far as it is not the fault of others.
 func (x *explainer) unit(u *unit, depth int) {
+	if u.state == blocked || len(x.causes(u)) > 0 {
+		x.say(":\n")
+		x.external(u, depth)
+		return
+	}
 	switch u.state {
-	case blocked:
-		x.text.WriteString(":\n")
-		x.hindered(u, depth)
 	case failed:
 		x.failed(u)
 	case inactive, exited:
 		x.resting(u)
+		if u.armed() {
+			x.leaving(u)
+		}
 	case starting:
-		x.text.WriteString(x.progress(u) + "\n")
-	case stopping, running:
-		if u.leave != staying || u.state == stopping {
-			x.text.WriteString(x.leaving(u))
-		}
-		x.text.WriteString("\n")
+		x.starting(u)
+	case running, stopping:
+		x.leaving(u)
 	}
+	if u.pending {
+		in := span(u.restartDue.Sub(x.now))
+		x.note(whyRestartDelay, u, "restarts in "+in)
+		x.say("; restarts in %s", in)
+	}
+	x.say("\n")
 }
 
-// hindered tells what outside the graph keeps a unit from starting.
-func (x *explainer) hindered(u *unit, depth int) {
-	switch h := u.hindered; {
-	case h.kind != "":
-		x.note(h.kind, u.name, u.state.String(), h.detail)
-		x.line(depth, "%s; looked at again in %s\n", h.detail, span(u.guardDue.Sub(x.now)))
-		if h.kind == whyPort {
-			x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
-		} else {
-			x.suggest("stop that process, or change %s in the file of %s", h.kind, u.name)
+// external tells what outside the graph keeps a unit from starting.
+func (x *explainer) external(u *unit, depth int) {
+	switch h := u.external; {
+	case h.kind == "":
+		if u.guarding {
+			x.line(depth, "its mounts, ports and process_filter are being looked at\n")
 		}
-	case u.guarding:
-		x.line(depth, "its ports and process_filter are being looked at\n")
+		return
+	case h.kind == whyMount:
+		x.suggest("mount it (%s), or change mounts in the file of %s", h.service, u.name)
+	case h.kind == whyPort:
+		x.suggest("stop what listens there (ss -ltnp shows it), or change ports in the file of %s", u.name)
+	default:
+		x.suggest("stop that process, or change %s in the file of %s", h.kind, u.name)
 	}
+	x.note(u.external.kind, u, u.external.detail)
+	x.line(depth, "%s; looked at again in %s\n", u.external.detail, span(u.guardDue.Sub(x.now)))
 }
 
+// missing tells of a name that u requires and that is none of a unit.
 func (x *explainer) missing(u *unit, name string, depth int) {
-	if why := x.g.refused[name]; why != "" {
-		x.note(whyMissing, name, "", "its file is not loaded: "+why)
+	why := x.g.refused[name]
+	if why != "" {
 		x.line(depth, "requires %s, whose file is not loaded: %s\n", name, why)
 		x.suggest("correct that, then zinit reload")
+		x.reasons = append(x.reasons, whyReason{whyMissing, name, "", "its file is not loaded: " + why})
 		return
 	}
-	x.note(whyMissing, name, "", "there is no service "+name)
+	x.reasons = append(x.reasons, whyReason{whyMissing, name, "", "there is no service " + name})
 	x.line(depth, "requires %s, which does not exist\n", name)
 	if x.near++; x.near <= whyNear {
 		if near := nearest(name, x.g.names()); near != "" {
@@ -306,36 +271,34 @@ func (x *explainer) missing(u *unit, name string, depth int) {
 	x.suggest("add a service %s, or take it out of requires of %s", name, u.name)
 }
 
+// failed explains a unit that failed by itself, and why it is not restarted.
 func (x *explainer) failed(u *unit) {
 	r := u.reason
-	if len(x.causes(u)) > 0 {
-		x.text.WriteString(":\n")
-		return
-	}
 	if r == nil {
-		x.text.WriteString("\n")
 		return
 	}
-	x.note(whyFailed, u.name, u.state.String(), r.String())
-	x.text.WriteString(": " + r.String())
+	x.note(whyFailed, u, r.String())
+	x.say(": %s", r)
 	if r.Type == reasonStartTimeout && u.health.failures > 0 {
-		x.text.WriteString("; its last health check: " + u.health.lastError)
+		x.say("; its last health check: %s", u.health.lastError)
 	}
-	switch {
+	switch l := &u.cfg.Lifecycle; {
 	case u.pending:
-		in := span(u.restartDue.Sub(x.now))
-		x.note(whyRestartDelay, u.name, u.state.String(), "restarts in "+in)
-		x.text.WriteString("; restarts in " + in + "\n")
 	case !u.up:
-		x.text.WriteString("; not restarted: it is not wanted\n")
+		x.say("; not restarted: it is not wanted")
 	case u.cfg.Service.Status == statusIgnore:
-		x.text.WriteString("; not restarted: status = \"ignore\"\n")
-	case u.cfg.Lifecycle.MaxRestarts > 0 && u.tries >= u.cfg.Lifecycle.MaxRestarts:
-		fmt.Fprintf(&x.text, "; not restarted: max_restarts = %d is used up\n", u.cfg.Lifecycle.MaxRestarts)
+		x.say("; not restarted: status = \"ignore\"")
+	case u.prevented:
+		x.say("; not restarted: restart_prevent forbids it after this end")
+	case l.MaxRestarts > 0 && u.tries >= l.MaxRestarts:
+		x.say("; not restarted: max_restarts = %d is used up", l.MaxRestarts)
 	default:
-		fmt.Fprintf(&x.text, "; not restarted: restart = %q\n", u.cfg.Lifecycle.Restart)
+		x.say("; not restarted: restart = %q", l.Restart)
 	}
-	switch {
+	envFile := func(path string) bool { return strings.Contains(r.Message, visible(strings.TrimPrefix(path, "-"))) }
+	switch i := slices.IndexFunc(u.cfg.Service.EnvFiles, envFile); {
+	case r.Type == reasonSpawnError && i >= 0:
+		x.suggest("correct %s, the env_file of %s, then zinit start %s", visible(strings.TrimPrefix(u.cfg.Service.EnvFiles[i], "-")), u.name, u.name)
 	case u.pending && r.Type == reasonSpawnError:
 		x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
 	case u.pending:
@@ -350,68 +313,63 @@ func (x *explainer) failed(u *unit) {
 // resting explains a unit that nobody wants, or that has done its work.
 func (x *explainer) resting(u *unit) {
 	switch {
-	case u.pending:
-		in := span(u.restartDue.Sub(x.now))
-		x.note(whyRestartDelay, u.name, u.state.String(), "restarts in "+in)
-		x.text.WriteString("; restarts in " + in + "\n")
+	case u.state == exited && u.skipped != "":
+		x.note(whyCondition, u, u.skipped)
+		x.say(": it was skipped, its condition %q does not hold", u.skipped)
+		x.suggest("zinit start %s    (once that holds)", u.name)
 	case u.satisfied():
-		x.text.WriteString(": it has done its work\n")
-	case !u.up && u.state == inactive:
-		detail := fmt.Sprintf("nobody started it (status = %q)", u.cfg.Service.Status)
-		x.note(whyWish, u.name, u.state.String(), detail)
-		x.text.WriteString(": " + detail + "\n")
-		x.suggest("zinit start %s", u.name)
+		x.say(": it has done its work")
+	case u.pending:
+		x.say(": it ended by itself, with success")
+		x.suggest("zinit logs %s    (what it said before it ended)", u.name)
+		x.suggest("if %s goes into the background, have it stay in the foreground; if it is done then, set restart = \"on-failure\" or oneshot = true", u.name)
 	case !u.up:
-		x.note(whyWish, u.name, u.state.String(), "it was stopped")
-		x.text.WriteString(": it was stopped\n")
+		detail := "it was stopped"
+		if u.state == inactive {
+			detail = fmt.Sprintf("nobody started it (status = %q)", u.cfg.Service.Status)
+		}
+		x.note(whyWish, u, detail)
+		x.say(": %s", detail)
 		x.suggest("zinit start %s", u.name)
-	default:
-		x.text.WriteString("\n")
 	}
 }
 
-func (x *explainer) progress(u *unit) string {
-	s := ""
+func (x *explainer) starting(u *unit) {
 	switch {
 	case !u.spawned:
-		s = ": the kernel has not executed it yet"
+		x.say(": the kernel has not executed it yet")
 	case u.cfg.Health != nil && u.health.checks > 0:
-		s = fmt.Sprintf(": its health checks fail, %d so far, the last: %s", u.health.failures, u.health.lastError)
+		x.say(": its health checks fail, %d so far, the last: %s", u.health.failures, u.health.lastError)
 		x.suggest("zinit logs %s    (what it says meanwhile), and look at target in its [health]", u.name)
 	case u.cfg.Health != nil:
-		s = ": waiting for its first health check"
+		x.say(": waiting for %s", u.cfg.Health.awaited())
+		if u.said.text != "" {
+			x.say("; it says: %s", visible(u.said.text))
+		}
+	case !u.readyDue.IsZero():
+		x.say(": it is running when it has lived for another %s (ready_after_ms)", span(u.readyDue.Sub(x.now)))
 	}
 	if !u.startDue.IsZero() {
-		s += "; gives up in " + span(u.startDue.Sub(x.now))
+		x.say("; gives up in %s", span(u.startDue.Sub(x.now)))
 	}
-	return s
 }
 
-func (x *explainer) leaving(u *unit) string {
-	if u.state == running {
-		return ": it stops when what requires it has stopped"
+func (x *explainer) leaving(u *unit) {
+	if u.state != stopping {
+		if u.leave != staying {
+			x.say(": it stops when what requires it has stopped")
+		}
+		return
 	}
-	s := ""
-	if u.cause != nil {
-		s = ": " + u.cause.String()
+	switch {
+	case u.cause != nil:
+		x.say(": %s", u.cause)
+	case u.undoing:
+		x.say(": its stop_exec runs")
+	case u.leave == leaveBound:
+		x.say(": what it is bound to has ended")
 	}
 	if !u.stopDue.IsZero() {
-		s += "; killed in " + span(u.stopDue.Sub(x.now)) + " if it does not end"
+		x.say("; killed in %s if it does not end", span(u.stopDue.Sub(x.now)))
 	}
-	return s
-}
-
-// span writes a duration for people: 1.5s, 2m5s.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		d = 0
-	case d < time.Second:
-		d = d.Round(time.Millisecond)
-	case d < time.Minute:
-		d = d.Round(100 * time.Millisecond)
-	default:
-		d = d.Round(time.Second)
-	}
-	return d.String()
 }

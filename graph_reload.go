@@ -1,5 +1,7 @@
 // graph_reload.go changes the set of units and their configurations: service.create and set, load and reload. It looks at no process and no file.
 
+//go:build !windows
+
 package main
 
 import (
@@ -9,22 +11,11 @@ import (
 	"time"
 )
 
-// reloadResult is what a reload did.
-type reloadResult struct {
-	Added     []string  `json:"added"`
-	Removed   []string  `json:"removed"`
-	Changed   []string  `json:"changed"`
-	Unchanged []string  `json:"unchanged"`
-	Restarted []string  `json:"restarted"`
-	Errors    []problem `json:"errors"`
-	Warnings  []problem `json:"warnings"`
-}
-
-// future is the configuration that every unit will have once all changes count.
-func (g *graph) future() map[string]*config {
+// configs are those of all units: in force, or the newest.
+func (g *graph) configs(which func(*unit) *config) map[string]*config {
 	all := make(map[string]*config, len(g.units))
 	for n, u := range g.units {
-		all[n] = u.newest()
+		all[n] = which(u)
 	}
 	return all
 }
@@ -37,40 +28,38 @@ func (u *unit) newest() *config {
 	return u.cfg
 }
 
-// inForce and newestOf are the configurations of a unit by its name, for wayBack.
-func (g *graph) inForce(name string) *config {
-	g.looked++
-	if u := g.units[name]; u != nil {
-		return u.cfg
-	}
-	return nil
-}
+// inForce is the configuration that counts now.
+func (u *unit) inForce() *config { return u.cfg }
 
-func (g *graph) newestOf(name string) *config {
-	g.looked++
-	if u := g.units[name]; u != nil {
-		return u.newest()
+// byName looks up one of the configurations of a unit.
+func (g *graph) byName(which func(*unit) *config) func(name string) *config {
+	return func(name string) *config {
+		g.visited++
+		if u := g.units[name]; u != nil {
+			return which(u)
+		}
+		return nil
 	}
-	return nil
 }
 
 // sameOrder says that two configurations wait for the same units.
 func sameOrder(a, b *config) bool {
-	return slices.Equal(a.Dependencies.Requires, b.Dependencies.Requires) && slices.Equal(a.Dependencies.After, b.Dependencies.After)
+	return slices.Equal(a.Dependencies.Requires, b.Dependencies.Requires) && slices.Equal(a.Dependencies.Binds, b.Dependencies.Binds) && slices.Equal(a.Dependencies.After, b.Dependencies.After)
 }
 
-// misfitOf says what would be wrong with a configuration in its place among the others, or "". It looks at what the unit waits for, however far, and only if
+// faultOf says what would be wrong with a configuration in its place among the others, or "". It looks at what the unit waits for, however far, and only if
 // that has changed and somebody waits for the unit.
-func (g *graph) misfitOf(c *config) string {
+func (g *graph) faultOf(c *config) string {
 	if m := ownMisfit(c); m.text != "" {
 		return m.text
 	}
 	name := c.Service.Name
-	if old := g.newestOf(name); old != nil && sameOrder(old, c) {
+	newest := g.byName((*unit).newest)
+	if old := newest(name); old != nil && sameOrder(old, c) {
 		return ""
 	}
 	names := func(c *config) bool {
-		return slices.Contains(c.Dependencies.Requires, name) || slices.Contains(c.Dependencies.After, name)
+		return slices.Contains(waitsFor(c), name)
 	}
 	named := len(g.users[name]) > 0 || names(c)
 	for _, u := range g.nexts {
@@ -79,7 +68,7 @@ func (g *graph) misfitOf(c *config) string {
 	if !named {
 		return ""
 	}
-	if way := wayBack(c, g.newestOf); way != nil {
+	if way := wayBack(c, newest); way != nil {
 		return cycleText(way)
 	}
 	return ""
@@ -112,28 +101,21 @@ func (g *graph) adoptConfig(u *unit) {
 	g.setNext(u, nil)
 	g.swapConfig(u, c)
 	if !sameOrder(old, c) {
-		g.untangle(u)
+		g.resolveCycle(u)
 	}
 }
 
-// untangle is for a unit whose dependencies are new. While others still run with older ones, the mixture might contain a cycle that neither the old nor
+// resolveCycle is for a unit whose dependencies are new. While others still run with older ones, the mixture might contain a cycle that neither the old nor
 // the new graph has; then all changed dependencies count at once.
-func (g *graph) untangle(u *unit) {
-	if len(g.nexts) > 0 && len(g.users[u.name]) > 0 && wayBack(u.cfg, g.inForce) != nil {
+func (g *graph) resolveCycle(u *unit) {
+	if len(g.nexts) > 0 && len(g.users[u.name]) > 0 && wayBack(u.cfg, g.byName((*unit).inForce)) != nil {
 		g.allDependencies()
 	}
 }
 
-// untangleAll is untangle after many units changed together.
-func (g *graph) untangleAll() {
-	if len(g.nexts) == 0 {
-		return
-	}
-	all := make(map[string]*config, len(g.units))
-	for n, u := range g.units {
-		all[n] = u.cfg
-	}
-	if len(circles(all)) > 0 {
+// resolveCycles is resolveCycle after many units changed together.
+func (g *graph) resolveCycles() {
+	if len(g.nexts) > 0 && len(circles(g.configs((*unit).inForce))) > 0 {
 		g.allDependencies()
 	}
 }
@@ -148,27 +130,25 @@ func (g *graph) allDependencies() {
 }
 
 func (g *graph) swapConfig(u *unit, c *config) {
-	if u.face.live {
-		g.countLive(u, -1)
+	if u.summary.standing {
+		g.countStanding(u, -1)
 	}
-	for n := range g.foes[u.name] {
+	for n := range g.conflicts[u.name] {
 		g.push(g.units[n])
 	}
-	g.unlink(u)
+	g.link(u, -1)
 	u.cfg = c
-	g.link(u)
-	if u.face.live {
-		g.countLive(u, 1)
+	g.link(u, 1)
+	if u.summary.standing {
+		g.countStanding(u, 1)
 	}
 	g.emit(effect{kind: effectConfigure, name: u.name, cfg: c})
-	u.cleared, u.guarding, u.guardDue, u.hindered = false, false, time.Time{}, hindrance{}
-	g.mark(u)
-	g.reface(u)
-	g.push(u)
+	u.cleared, u.guarding, u.guardDue, u.external = false, false, time.Time{}, blocker{}
+	g.touch(u)
 }
 
-// place notes where the unchanged configuration of a unit stands now. A configuration that others may be reading is never written to: this is a new one.
-func (g *graph) place(u *unit, c *config) {
+// notePath notes where the unchanged configuration of a unit stands now. A configuration that others may be reading is never written to: this is a new one.
+func (g *graph) notePath(u *unit, c *config) {
 	old := u.newest()
 	if old.path == c.path && old.persist == c.persist && old.system == c.system {
 		return
@@ -194,17 +174,17 @@ func (g *graph) put(ev event) {
 	switch {
 	case u == nil:
 		u = g.add(ev.cfg)
-		g.untangle(u)
+		g.resolveCycle(u)
 		g.boot([]*unit{u})
 	case !u.newest().same(ev.cfg) || u.newest().path != ev.cfg.path:
 		old := u.cfg
 		g.replaceConfig(u, ev.cfg)
 		if !sameOrder(old, u.cfg) {
-			g.untangle(u)
+			g.resolveCycle(u)
 		}
 		g.afterPut(u, ev)
 	default:
-		g.place(u, ev.cfg)
+		g.notePath(u, ev.cfg)
 		g.afterPut(u, ev)
 	}
 	g.settleAll()
@@ -218,7 +198,7 @@ func (g *graph) missing(c *config) (warnings []problem) {
 	for _, list := range []struct {
 		verb  string
 		names []string
-	}{{"requires", c.Dependencies.Requires}, {"wants", c.Dependencies.Wants}} {
+	}{{"requires", c.Dependencies.Requires}, {"is bound to", c.Dependencies.Binds}, {"wants", c.Dependencies.Wants}} {
 		for _, n := range list.names {
 			if g.units[n] == nil {
 				warnings = append(warnings, problem{Path: c.path, Message: fmt.Sprintf("%s %s %s, which does not exist", c.Service.Name, list.verb, n)})
@@ -228,7 +208,7 @@ func (g *graph) missing(c *config) (warnings []problem) {
 	return warnings
 }
 
-func (g *graph) mayPut(u *unit, ev event) *refusal {
+func (g *graph) mayPut(u *unit, ev event) *rpcError {
 	name := ev.cfg.Service.Name
 	switch {
 	case name == g.main && g.main != "":
@@ -240,7 +220,7 @@ func (g *graph) mayPut(u *unit, ev event) *refusal {
 	case u != nil && !ev.replace:
 		return refuse(kindAlreadyExists, "%s exists already; use set to replace it", name)
 	}
-	if text := g.misfitOf(ev.cfg); text != "" {
+	if text := g.faultOf(ev.cfg); text != "" {
 		return refuse(kindDependencyError, "%s", text)
 	}
 	return nil
@@ -250,9 +230,9 @@ func (g *graph) mayPut(u *unit, ev event) *refusal {
 func (g *graph) afterPut(u *unit, ev event) {
 	switch {
 	case u.state.live() && ev.restart && u.up:
-		g.wish(u, true)
+		g.wantUp(u, true)
 	case !u.state.live() && ev.cfg.Service.Status == statusStart:
-		g.wish(u, false)
+		g.wantUp(u, false)
 	}
 }
 
@@ -260,7 +240,7 @@ func (g *graph) afterPut(u *unit, ev event) {
 func (g *graph) boot(us []*unit) {
 	for _, u := range us {
 		if u.cfg.Service.Status == statusStart {
-			g.begin(u)
+			g.startFromFile(u)
 		}
 	}
 	for len(us) > 0 {
@@ -271,7 +251,7 @@ func (g *graph) boot(us []*unit) {
 		}
 		for _, n := range u.cfg.Dependencies.Wants {
 			if w := g.units[n]; w != nil && !w.up && w.state == inactive && w.cfg.Service.Status != statusIgnore {
-				g.begin(w)
+				g.startFromFile(w)
 				us = append(us, w)
 			}
 		}
@@ -281,18 +261,18 @@ func (g *graph) boot(us []*unit) {
 // bootTarget starts one unit with all that it requires and wants, instead of everything (zinit.target of the kernel command line).
 func (g *graph) bootTarget(name string, r *reloadResult) {
 	if g.units[name] == nil {
-		r.Errors = append(r.Errors, problem{Message: g.unknown(name).text + "; nothing is started"})
+		r.Errors = append(r.Errors, problem{Message: g.unknown(name).Message + "; nothing is started"})
 		return
 	}
 	for _, n := range g.closure(name) {
-		g.begin(g.units[n])
+		g.startFromFile(g.units[n])
 	}
 }
 
-// begin wishes a unit up because of its file, at the boot or after a reload.
-func (g *graph) begin(u *unit) {
+// startFromFile starts a unit because of what its file says, at the boot or after a reload.
+func (g *graph) startFromFile(u *unit) {
 	u.boots = !g.booted
-	g.wish(u, false)
+	g.wantUp(u, false)
 }
 
 // reload compares what was read from the directories with what is loaded, and swaps in what may be.
@@ -317,7 +297,7 @@ func (g *graph) reload(ev event) {
 	if ev.restart {
 		for _, u := range changed {
 			if u.up {
-				g.wish(u, true)
+				g.wantUp(u, true)
 				r.Restarted = append(r.Restarted, u.name)
 			}
 		}
@@ -339,6 +319,7 @@ func (g *graph) reload(ev event) {
 // compare adds what is new and replaces what has changed. changed are the units with a configuration that is not in force yet, by this reload or one before.
 func (g *graph) compare(accepted []*config, r *reloadResult) (fresh, changed []*unit) {
 	for _, c := range accepted {
+		g.pauseSometimes()
 		u := g.units[c.Service.Name]
 		switch {
 		case u == nil:
@@ -352,11 +333,11 @@ func (g *graph) compare(accepted []*config, r *reloadResult) (fresh, changed []*
 			r.Added = append(r.Added, u.name)
 		case u.next != nil && u.cfg.same(c): // changed and changed back
 			g.setNext(u, nil)
-			g.place(u, c)
+			g.notePath(u, c)
 			g.mark(u)
 			r.Unchanged = append(r.Unchanged, u.name)
 		case u.newest().same(c):
-			g.place(u, c)
+			g.notePath(u, c)
 			r.Unchanged = append(r.Unchanged, u.name)
 			if u.next != nil {
 				changed = append(changed, u)
@@ -367,7 +348,7 @@ func (g *graph) compare(accepted []*config, r *reloadResult) (fresh, changed []*
 			r.Changed = append(r.Changed, u.name)
 		}
 	}
-	g.untangleAll()
+	g.resolveCycles()
 	return fresh, changed
 }
 
@@ -382,7 +363,7 @@ func (g *graph) accept(l *loadResult, r *reloadResult) []*config {
 		return taken
 	})
 	for {
-		all := g.future()
+		all := g.configs((*unit).newest)
 		for _, c := range accepted {
 			all[c.Service.Name] = c
 		}
@@ -429,7 +410,7 @@ func (g *graph) retire(l *loadResult, accepted []*config, r *reloadResult) {
 				r.Warnings = append(r.Warnings, problem{Path: g.units[d].newest().path, Message: fmt.Sprintf("%s requires %s, which was removed; %s stops", d, name, d)})
 			}
 		}
-		g.unwish(u)
+		g.wantDown(u)
 		u.retired = true
 		g.leaveFor(u, leaveDelete)
 	}

@@ -1,77 +1,127 @@
-// graph_shutdown.go takes requests for all units at once: start_all, stop_all and delete_all.
+// graph_shutdown.go stops all units in reverse order within the time of a shutdown, and kills what is left at its end.
+
+//go:build !windows
 
 package main
 
-// all takes a bulk request. It touches units of class user only.
-func (g *graph) all(ev event) {
-	if g.closing != nil && ev.kind != eventStopAll {
-		g.refuse(ev.to, refuse(kindShuttingDown, "the system is shutting down"))
-		return
+import (
+	"fmt"
+	"time"
+)
+
+// closing is a shutdown in progress.
+type closing struct {
+	kind     powerKind
+	code     int // exit code of the container
+	began    time.Time
+	asked    bool // three quarters have passed
+	killed   bool
+	finished bool
+}
+
+// shutdown begins to stop everything in reverse order; eventShutdownNow kills what is left.
+func (g *graph) shutdown(ev event) {
+	if g.closing == nil {
+		if g.main != "" && len(g.units) == 1 {
+			g.limit = max(g.limit, g.mainAlone)
+		}
+		g.closing = &closing{kind: ev.power, code: ev.sig, began: g.now}
+		if ev.timeout > 0 { // it began earlier, elsewhere: that is left of its time
+			g.closing.began = g.now.Add(ev.timeout - g.limit)
+		}
+		g.emit(effect{kind: effectClosing, text: string(ev.power), sig: ev.sig, limit: g.limit})
+		for _, n := range g.names() {
+			u := g.units[n]
+			u.startPending, u.pending, u.restartAfterStop = false, false, false
+			why := u.leave
+			if u.standing() && why != leaveDelete {
+				why = leaveShutdown
+			}
+			g.leaveFor(u, why)
+		}
 	}
-	a := answer{Names: []string{}, Skipped: []string{}, Errs: []nameError{}}
-	var kept map[string]string
-	if ev.kind == eventDeleteAll {
-		kept = g.keptBySystem()
+	if ev.kind == eventShutdownNow {
+		g.killAll("killed at once, as a second request to shut down asks")
 	}
+	g.answer(ev.to, answer{})
+}
+
+// closingStep is what the time of a shutdown asks for next, and when: at three quarters all are asked to stop, order or not; at the end they are killed.
+func (g *graph) closingStep() (due time.Time, act func()) {
+	c := g.closing
+	switch {
+	case c == nil || c.finished:
+		return time.Time{}, nil
+	case !c.asked:
+		return c.began.Add(g.limit * 3 / 4), g.stopAll
+	case !c.killed:
+		return c.began.Add(g.limit - g.reserve), g.timeIsOver
+	}
+	return c.began.Add(g.limit + giveUp), func() { g.finish(true) }
+}
+
+func (g *graph) tickClosing() {
+	for {
+		due, act := g.closingStep()
+		if !g.passed(due) {
+			return
+		}
+		act()
+	}
+}
+
+// giveUp is how long after SIGKILL a shutdown waits for processes that the kernel does not let die.
+const giveUp = 6 * time.Second
+
+func (g *graph) stopAll() {
+	g.closing.asked = true
+	for _, n := range g.names() {
+		if u := g.units[n]; u.state == starting || u.state == running || u.armed() {
+			g.enter(u, stopping)
+		}
+	}
+}
+
+// timeIsOver kills what a shutdown has not stopped in its time. That limit is not the service's own, and is named as what it is.
+func (g *graph) timeIsOver() {
+	g.killAll(fmt.Sprintf("killed after %g s: the shutdown's time (--shutdown-timeout-ms %d) was over", g.limit.Seconds(), g.limit.Milliseconds()))
+}
+
+// killAll kills what still runs; why is the reason of those that had time of their own left.
+func (g *graph) killAll(why string) {
+	g.closing.asked, g.closing.killed = true, true
 	for _, n := range g.names() {
 		u := g.units[n]
 		switch {
-		case u.cfg.Service.Class == classSystem:
-			a.Skipped = append(a.Skipped, n)
-			continue
-		case ev.kind == eventStartAll:
-			g.wish(u, false)
-		case ev.kind == eventStopAll:
-			g.unwish(u)
-		case ev.kind == eventDeleteAll:
-			if why := kept[n]; why != "" {
-				a.Errs = append(a.Errs, nameError{n, why})
-				continue
+		case u.armed():
+			u.byItself = false // there is no time to undo its work
+		case u.state == stopping && (u.spawned || u.undoing):
+			if !u.forced {
+				u.killedFor = why
 			}
+			u.forced, u.stopDue = true, time.Time{}
+			g.emit(effect{kind: effectKill, name: n, gen: u.gen})
+		case u.state == starting || u.state == running:
+			g.enter(u, stopping)
+			u.forced, u.stopDue, u.killedFor = u.spawned, time.Time{}, why
 		}
-		a.Names = append(a.Names, n)
+		g.mark(u)
+		g.push(u)
 	}
-	if ev.kind == eventDeleteAll && len(a.Names) > 0 {
-		g.deleteAll(ev.to, a)
-		return
-	}
-	g.settleAll()
-	g.answer(ev.to, a)
 }
 
-// keptBySystem says of each unit that system services require, however far, for whom it must stay.
-func (g *graph) keptBySystem() map[string]string {
-	kept := map[string]string{}
-	queue := []string{}
-	for _, n := range g.names() {
-		if g.units[n].cfg.Service.Class == classSystem {
-			queue = append(queue, n)
-		}
-	}
-	for system := len(queue); len(queue) > 0; system-- {
-		n := queue[0]
-		queue = queue[1:]
-		for _, m := range g.units[n].cfg.Dependencies.Requires {
-			if u := g.units[m]; u == nil || kept[m] != "" || u.cfg.Service.Class == classSystem {
-				continue
-			}
-			kept[m] = "required by " + n + ", which is a system service"
-			if system <= 0 {
-				kept[m] = "required by " + n + ", which a system service requires"
-			}
-			queue = append(queue, m)
-		}
-	}
-	return kept
+// finish says that a shutdown is over: nothing is left to stop, or (incomplete) does not let itself be stopped.
+func (g *graph) finish(incomplete bool) {
+	c := g.closing
+	c.finished = true
+	g.emit(effect{kind: effectFinished, text: string(c.kind), sig: c.code, incomplete: incomplete})
 }
 
-// deleteAll stops units and removes them; the answer comes when all are gone.
-func (g *graph) deleteAll(to *ticket, a answer) {
-	b := &bulkWait{to: to, left: len(a.Names), answer: a}
-	for _, n := range a.Names {
-		u := g.units[n]
-		u.bulk = append(u.bulk, b)
-		g.unwish(u)
-		g.leaveFor(u, leaveDelete)
+// waitsForMain says whether a shutdown must leave a unit alone because CMD still runs: services outlive the main program.
+func (g *graph) waitsForMain(u *unit) bool {
+	if g.closing == nil || g.closing.asked || g.main == "" || u.name == g.main {
+		return false
 	}
+	m := g.units[g.main]
+	return m != nil && m.state.live()
 }

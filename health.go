@@ -1,4 +1,4 @@
-// health.go runs one health check and says pass or fail, and connects for all who do; when to check, and what a failure means, is decided elsewhere.
+// health.go runs one health check and says pass or fail; when to check, and what a failure means, is decided elsewhere.
 
 package main
 
@@ -17,8 +17,8 @@ import (
 // httpLimit is how much of an answer an http check reads at most: it wants the status line only.
 const httpLimit = 64 << 10
 
-// check makes one check of a service and returns nil when it passes, else why not, for people. It ends within def.Timeout, all in all.
-// run executes an exec check; notify services are not asked, they tell.
+// check makes one check of a service and returns nil when it passes, else why it failed, for people. It takes no longer than def.Timeout.
+// run executes an exec check. Types that tell by themselves are not asked.
 func check(def *healthDef, run func(program execDef, timeout time.Duration) error) error {
 	due := time.Now().Add(def.Timeout)
 	var err error
@@ -29,8 +29,6 @@ func check(def *healthDef, run func(program execDef, timeout time.Duration) erro
 		err = checkHTTP(def.Target, due)
 	case healthExec:
 		return run(def.Exec, def.Timeout)
-	case "notify":
-		return nil
 	default:
 		return fmt.Errorf("unknown health type %q: it may be %s", def.Type, strings.Join(healthTypes, ", "))
 	}
@@ -81,40 +79,6 @@ func dialTarget(target string, due time.Time) (net.Conn, error) {
 	return dialTCP(host, port, due)
 }
 
-// splitURL takes http://host[:port][/path][?query] apart. address is ready to dial, host is for the Host header (RFC 9112, 3.2).
-func splitURL(url string) (address, host, resource string, err error) {
-	rest, ok := strings.CutPrefix(url, "http://")
-	if !ok {
-		if strings.HasPrefix(url, "https://") {
-			return "", "", "", errors.New("https is not supported, use http:// or an exec check")
-		}
-		return "", "", "", errors.New("an http target is http://host[:port]/path")
-	}
-	rest, _, _ = strings.Cut(rest, "#")
-	host, resource = rest, "/"
-	if i := strings.IndexAny(rest, "/?"); i >= 0 {
-		host, resource = rest[:i], rest[i:]
-		if resource[0] == '?' {
-			resource = "/" + resource
-		}
-	}
-	if strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", "", "", errors.New("the url contains a space or a control character; write it as %20")
-	}
-	name, port := host, "80"
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-	if n, portErr := strconv.Atoi(port); portErr != nil || n < 1 || n > 65535 {
-		return "", "", "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
-	}
-	if bare == "" || strings.Contains(name, "@") || strings.Contains(bare, ":") != strings.HasPrefix(name, "[") {
-		return "", "", "", errors.New("an http target is http://host[:port]/path, with an IPv6 address in [ ]")
-	}
-	return net.JoinHostPort(bare, port), host, resource, nil
-}
-
 // checkHTTP asks for a resource with HTTP/1.1 and passes on a final status of 2xx or 3xx. Interim answers (1xx, RFC 9110 15.2) are skipped,
 // redirects are not followed.
 func checkHTTP(url string, due time.Time) error {
@@ -144,14 +108,14 @@ func httpStatus(r *bufio.Reader) error {
 		proto, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		digits, _, _ := strings.Cut(rest, " ")
 		status, err := strconv.Atoi(digits)
-		if !strings.HasPrefix(proto, "HTTP/1.") || err != nil || len(digits) != 3 {
-			return fmt.Errorf("the answer is not HTTP: %q", clip(line, 60))
+		if !strings.HasPrefix(proto, "HTTP/1.") || err != nil || len(digits) != 3 || status < 100 {
+			return fmt.Errorf("the answer is not HTTP: %q", shorten(line))
 		}
 		switch {
 		case status >= 200 && status < 400:
 			return nil
 		case status >= 400:
-			return fmt.Errorf("status %s", visible(clip(rest, 80)))
+			return fmt.Errorf("status %s", visible(shorten(rest)))
 		}
 		for strings.TrimRight(line, "\r\n") != "" {
 			if line, err = r.ReadString('\n'); err != nil {
@@ -161,38 +125,12 @@ func httpStatus(r *bufio.Reader) error {
 	}
 }
 
-// noAnswer words the end of a connection that came before the status.
+// noAnswer is the error when a connection ended before the status.
 func noAnswer(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New("the connection ended before the answer")
 	}
 	return err
-}
-
-// clip shortens foreign text to n bytes of valid UTF-8.
-func clip(s string, n int) string {
-	if len(s) > n {
-		s = s[:n] + "…"
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-// --- sockets ---
-
-const unixRetry = 10 * time.Millisecond // pace of the tries while the queue of a Unix socket is full
-
-// dialUnix connects to the socket at a path, or on Linux to "@name" in the abstract namespace. While the server's queue of new connections
-// is full (EAGAIN) it tries again until the timeout.
-func dialUnix(path string, timeout time.Duration) (*net.UnixConn, error) {
-	if path == "" {
-		return nil, errors.New("the path of the socket is empty")
-	}
-	for due := time.Now().Add(timeout); ; time.Sleep(unixRetry) {
-		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-		if !errors.Is(err, syscall.EAGAIN) || time.Until(due) < unixRetry {
-			return conn, err
-		}
-	}
 }
 
 // dialTCP connects to a port of a host. "localhost" and "" are 127.0.0.1 and ::1 without a look-up: images without /etc/hosts exist.

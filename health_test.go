@@ -65,6 +65,15 @@ func TestCheckHTTPStatus(t *testing.T) {
 		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", ""},
 		{"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 500 No\r\n\r\n", "status 500 No"},
 		{"HTTP/1.1 404 Not Found\r\n\r\n", "status 404 Not Found"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + strings.Repeat("x", 2*httpLimit), ""}, // the body is not read
+		{"HTTP/1.1 301 Moved\r\nLocation: https://no.such.host/\r\nContent-Length: 99999999999\r\n\r\n", ""},
+		{"HTTP/2 200\r\n\r\n", `the answer is not HTTP: "HTTP/2 200\r\n"`},
+		{"HTTP/1.1 -20 OK\r\n\r\n", `the answer is not HTTP: "HTTP/1.1 -20 OK\r\n"`},
+		{"HTTP/1.1  200 OK\r\n\r\n", `the answer is not HTTP: "HTTP/1.1  200 OK\r\n"`},
+		{"HTTP/1.1 099 Odd\r\n\r\n", `the answer is not HTTP: "HTTP/1.1 099 Odd\r\n"`},
+		{"HTTP/1.1 600 Odd\r\n\r\n", "status 600 Odd"},
+		{"200 OK\r\n\r\n", `the answer is not HTTP: "200 OK\r\n"`},
+		{"\r\n\r\n", `the answer is not HTTP: "\r\n"`},
 		{"HTTP/1.1 503 Service Unavailable\r\n\r\n", "status 503 Service Unavailable"},
 		{"", "the connection ended before the answer"},
 		{"HTTP/1.1 100 Continue\r\n\r\n", "the connection ended before the answer"},
@@ -112,14 +121,14 @@ func TestCheckHTTPRequest(t *testing.T) {
 
 func TestCheckHTTPWrongTargets(t *testing.T) {
 	for target, want := range map[string]string{
-		"https://x/":         "https is not supported, use http:// or an exec check",
-		"x:80":               "an http target is http://host[:port]/path",
-		"http:///path":       "an http target is http://host[:port]/path, with an IPv6 address in [ ]",
-		"http://::1/":        "an http target is http://host[:port]/path, with an IPv6 address in [ ]",
-		"http://u:p@h:80/":   "an http target is http://host[:port]/path, with an IPv6 address in [ ]",
-		"http://h:99999/":    `port "99999" is not a number from 1 to 65535`,
-		"http://h/a b":       "the url contains a space or a control character; write it as %20",
-		"http://h/\r\nX: y":  "the url contains a space or a control character; write it as %20",
+		"https://x/":         "https is not offered; ask the plain port, or use type \"exec\" with a program that can",
+		"x:80":               "the URL does not begin with http://",
+		"http:///path":       "the URL names no host",
+		"http://::1/":        "the URL names no host",
+		"http://u:p@h:80/":   "\"u:p@h:80\" is no host:port",
+		"http://h:99999/":    `"h:99999" has no port from 1 to 65535`,
+		"http://h/a b":       "the URL has a space or control character; write %20 for a space",
+		"http://h/\r\nX: y":  "the URL has a space or control character; write %20 for a space",
 		"http://127.0.0.1:1": "connection refused",
 	} {
 		if err := httpCheck(target, patience); err == nil || err.Error() != target+": "+want {
@@ -138,6 +147,16 @@ func TestRow29_SlowServersEndAtTheTimeout(t *testing.T) {
 			defer tick.Stop()
 			for range tick.C {
 				if _, err := c.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		},
+		"slow headers of a 1xx": func(_ string, c net.Conn) {
+			fmt.Fprint(c, "HTTP/1.1 100 Continue\r\nA: ")
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for range tick.C {
+				if _, err := c.Write([]byte("b")); err != nil {
 					return
 				}
 			}
@@ -199,7 +218,9 @@ func TestCheckExec(t *testing.T) {
 	tab := newTestProcs(t)
 	dir := t.TempDir()
 	cfg := &config{Service: serviceDef{Name: "web", Dir: dir, Env: map[string]string{"COLOUR": "blue"}}}
-	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout, nil) }
+	run := func(program execDef, timeout time.Duration) error {
+		return tab.probe(cfg, program, "", timeout, nil, nil)
+	}
 	for _, c := range []struct {
 		words []string
 		want  string
@@ -227,7 +248,9 @@ func TestRow29_HungProbeIsKilledWithItsGroup(t *testing.T) {
 	cfg := &config{Service: serviceDef{Name: "web"}}
 	def := &healthDef{Type: "exec", Timeout: 400 * time.Millisecond,
 		Exec: execDef{Argv: childArgv("ignore=TERM", "fork=ignore=TERM,touch="+file+",block", "await="+file, "print=asking", "block")}}
-	run := func(program execDef, timeout time.Duration) error { return tab.probe(cfg, program, "", timeout, nil) }
+	run := func(program execDef, timeout time.Duration) error {
+		return tab.probe(cfg, program, "", timeout, nil, nil)
+	}
 	begin := time.Now()
 	err := check(def, run)
 	for !strings.Contains(fmt.Sprint(err), "asking") && def.Timeout < patience { // it had no time to begin
@@ -248,9 +271,6 @@ func TestRow29_HungProbeIsKilledWithItsGroup(t *testing.T) {
 }
 
 func TestCheckOfOtherTypes(t *testing.T) {
-	if err := check(&healthDef{Type: "notify"}, nil); err != nil {
-		t.Errorf("notify services are not asked: %v", err)
-	}
 	if err := check(&healthDef{Type: "ping"}, nil); err == nil {
 		t.Error("an unknown type passes")
 	}

@@ -1,158 +1,16 @@
-// init_upgrade.go is what the keeper hands to the next image of itself, and how a new binary proves, before anything happens, that it can read that.
+// init_upgrade.go goes over to a new binary: it proves first that it reads what we hold, then its server adopts everything, then PID 1 executes it.
+
+//go:build linux
 
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"strconv"
-	"strings"
+	"syscall"
 	"time"
 )
-
-// resumeVar names the descriptor with what an earlier image of this keeper held.
-const resumeVar = "ZINIT_RESUME"
-
-// keeperVersion is that of keeperRecord: it grows with every change of its meaning. A binary reads its own version and no other.
-const keeperVersion = 2
-
-// keeperRecord is all that the keeper holds. Numbers of descriptors are those of this process, which stay over an execve. Times are sysMono; 0 is none.
-type keeperRecord struct {
-	Version int
-	Args    []string // behind `zinit init`
-	One     bool
-	Self    []byte // a path may be any bytes
-	State   int
-	Seq     uint64
-	Panics  int
-	BrokeAt int64
-	Server  *serverRecord
-	Closing *closingRecord
-	Exits   []byte // as in a packet
-	Store   map[string][]int
-	Procs   map[string]int
-	Command commandRecord
-}
-
-type serverRecord struct {
-	PID, Link     int
-	Live, Planned bool
-	KillAt        int64
-	Told          uint64
-}
-
-type closingRecord struct {
-	Kind                 powerKind
-	Code                 int
-	At, KillAt           int64
-	Fixed, Taken, Forced bool
-}
-
-type commandRecord struct {
-	PID                        int
-	Started, Ended, TTY, Asked bool
-	Status                     uint32
-}
-
-func monoOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return sysMono() + int64(time.Until(t))
-}
-
-func timeOf(mono int64) time.Time {
-	if mono == 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(time.Duration(mono - sysMono()))
-}
-
-// record is what the next image needs; self is the path of its program.
-func (k *keeper) record(self string) keeperRecord {
-	r := keeperRecord{Version: keeperVersion, Args: k.args, One: k.one, Self: []byte(self), State: k.memo, Seq: k.seq, Panics: k.panics, BrokeAt: k.brokeAt,
-		Exits: []byte(encodeExits(k.exits)), Store: k.store, Procs: k.procs}
-	if s := &k.server; s.link != nil {
-		r.Server = &serverRecord{PID: s.pid, Link: s.link.fd, Live: s.live, Planned: s.planned, KillAt: monoOf(s.killAt), Told: k.told}
-	}
-	if c := k.closing; c != nil {
-		r.Closing = &closingRecord{Kind: c.kind, Code: c.code, At: monoOf(c.at), KillAt: monoOf(c.killAt), Fixed: c.fixed, Taken: c.taken, Forced: c.forced}
-	}
-	c := &k.cmd
-	r.Command = commandRecord{PID: c.pid, Started: c.started, Ended: c.ended, TTY: c.tty, Asked: c.asked, Status: c.status}
-	return r
-}
-
-// recordMemo puts the record into memory that survives an execve.
-func (k *keeper) recordMemo(path string) (int, error) {
-	self := k.self
-	if !strings.HasPrefix(path, "/proc/") {
-		self = path
-	}
-	text, err := json.Marshal(k.record(self))
-	if err != nil {
-		return -1, err
-	}
-	return sysMemfdWith("zinit-keeper", text)
-}
-
-// readRecord is the opposite of recordMemo. Whatever it does not know, in whatever place, is an error.
-func readRecord(fd int) (r keeperRecord, err error) {
-	text, err := sysReadAll(fd)
-	if err != nil {
-		return r, err
-	}
-	var head struct{ Version int }
-	if err := json.Unmarshal(text, &head); err != nil {
-		return r, fmt.Errorf("it is damaged: %w", err)
-	}
-	if head.Version != keeperVersion {
-		return r, fmt.Errorf("it has version %d, this binary reads version %d", head.Version, keeperVersion)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return r, fmt.Errorf("it is damaged: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return r, errors.New("it is damaged: something follows it")
-	}
-	return r, nil
-}
-
-// checkRecord proves that this binary can take over what the keeper holds: it reads the record, and the command line of PID 1.
-func checkRecord(fd int) error {
-	r, err := readRecord(fd)
-	if err == nil {
-		_, err = parseInit(r.Args, !r.One)
-	}
-	if err != nil {
-		return fmt.Errorf("what PID 1 holds cannot be read: %w", err)
-	}
-	return nil
-}
-
-// What a binary prints that has read the state of the server, and what the keeper holds.
-const stateProven, keeperProven = "state ok ", "keeper ok"
-
-// provenVersion is the version of a binary that has printed the proof, with that of the keeper if keeper is set.
-func provenVersion(out string, keeper bool) (version string, err error) {
-	for line := range strings.Lines(out) {
-		line = strings.TrimSuffix(line, "\n")
-		if v, ok := strings.CutPrefix(line, stateProven); ok {
-			version = v
-		}
-		keeper = keeper && line != keeperProven
-	}
-	if version == "" || keeper {
-		return "", fmt.Errorf("it does not say that it can read the state, but `%s`", visible(strings.TrimSpace(out)))
-	}
-	return version, nil
-}
 
 // proveKeeper has a binary prove that it reads both the state and what the keeper holds now, and returns its version.
 func proveKeeper(path string, state, record int) (string, error) {
@@ -194,85 +52,171 @@ func (k *keeper) goOver(path string) error {
 		return err
 	}
 	k.flush()
-	ignoreForExec()
 	err = sysExecKeeping(path, os.Args, append(os.Environ(), resumeVar+"="+strconv.Itoa(memo)), k.held(memo))
 	_ = sysClose(memo)
 	return err
 }
 
-// held lists the descriptors that the next image needs.
-func (k *keeper) held(memo int) []int {
-	fds := []int{memo}
-	if k.memo >= 0 {
-		fds = append(fds, k.memo)
+// trial is what a new binary said of our state.
+type trial struct {
+	path    string
+	version string
+	err     error
+}
+
+func (k *keeper) upgraded(r trial) {
+	p := packet{op: opUpgrade, text: r.version}
+	if r.err != nil {
+		p.a, p.text = 1, r.err.Error()
+		logf(logError, "no upgrade to %s: %v; the present version goes on", r.path, r.err)
 	}
 	if k.server.link != nil {
-		fds = append(fds, k.server.link.fd)
+		k.server.link.send(p)
 	}
-	for _, list := range k.store {
-		fds = append(fds, list...)
-	}
-	return fds
 }
 
-// resume takes over what an earlier image of this process held; false when there was none.
-func (k *keeper) resume() bool {
-	fd, err := strconv.Atoi(os.Getenv(resumeVar))
-	os.Unsetenv(resumeVar)
-	if err != nil {
-		return false
+// onTried replaces the server by one of the new binary. PID 1 itself goes over when that one has adopted everything.
+func (k *keeper) onTried(r trial) {
+	k.trying = false
+	if r.err == nil && k.closing != nil {
+		r.err = errors.New("a shutdown is under way")
 	}
-	r, err := readRecord(fd)
-	_ = sysClose(fd)
-	if err != nil { // the image before us was told that we can read it
-		logf(logError, "cannot take over what the last image of PID 1 held: %v", err)
-		return false
-	}
-	if r.State >= 0 {
-		_ = sysClose(k.memo)
-		k.memo = r.State
-		sysCloexec(k.memo)
-	}
-	k.self, k.seq, k.panics, k.brokeAt = string(r.Self), r.Seq, r.Panics, r.BrokeAt
-	k.exits = parseExits(string(r.Exits))
-	for key, fds := range r.Store {
-		for _, fd := range fds {
-			sysCloexec(fd)
-		}
-		k.store[key] = fds
-		k.watchSocket(key)
-	}
-	for key, pid := range r.Procs {
-		k.procs[key] = pid
-	}
-	if c := r.Closing; c != nil {
-		k.closing = &keeperClosing{kind: c.Kind, code: c.Code, at: timeOf(c.At), killAt: timeOf(c.KillAt), fixed: c.Fixed, taken: c.Taken, forced: c.Forced}
-	}
-	c := r.Command
-	k.cmd = mainProgram{pid: c.PID, started: c.Started, ended: c.Ended, tty: c.TTY, asked: c.Asked, status: c.Status, startAt: k.cmd.startAt}
-	if r.Server != nil && r.Server.PID != 0 {
-		k.resumeServer(r.Server)
-	}
-	logf(logInfo, "PID %d is version %s now", os.Getpid(), version)
-	return true
-}
-
-// resumeServer goes on with the server; one whose link cannot be read is replaced when it has ended.
-func (k *keeper) resumeServer(r *serverRecord) {
-	sysCloexec(r.Link)
-	k.server.pid = r.PID
-	l, err := newLink(r.Link)
-	if err != nil {
-		logf(logError, "cannot go on with the server: %v", err)
-		_ = sysKill(r.PID, sigKill)
+	k.upgraded(r)
+	if r.err != nil {
 		return
 	}
-	k.server = serverChild{pid: r.PID, link: l, live: r.Live, liveAt: time.Now(), planned: r.Planned, killAt: timeOf(r.KillAt), starved: sysOutOfMemory()}
-	k.told = r.Told
-	k.listen()
-	if r.Live {
-		k.expectAcks()
-	} else {
-		k.server.answer.begin(sysComputed(r.PID), time.Now())
+	logf(logInfo, "going over to version %s of %s", r.version, r.path)
+	k.newPath, k.newBy = r.path, time.Now().Add(upgradeTime+handoverTime)
+	k.server.planned = true
+	k.server.killAt = time.Now().Add(handoverTime)
+	if k.server.pid == 0 {
+		k.startAt = time.Now()
+		return
 	}
+	k.server.link.flush(linkTime) // it answers before it goes
+	_ = sysKill(k.server.pid, sigTerm)
+}
+
+// upgradeLate takes the old binary back when the new server has not adopted everything in time. On a busy machine it is slow, but it computes: then it
+// gets more.
+func (k *keeper) upgradeLate(now time.Time) {
+	if a := k.server.answer; !a.next.IsZero() && a.still == 0 && now.Before(k.downAt.Add(3*upgradeTime)) {
+		k.newBy = now.Add(answerStep)
+		return
+	}
+	logf(logError, "the new binary %s did not adopt the services in %s; the old one takes over again", k.newPath, span(upgradeTime))
+	k.newPath, k.newBy, k.tries = "", time.Time{}, 0
+	if k.server.pid != 0 {
+		k.server.planned = true
+		_ = sysKill(k.server.pid, sigKill)
+	}
+}
+
+// confirmUpgrade is the last step: PID 1 executes the new binary and goes on with all that it holds.
+func (k *keeper) confirmUpgrade() {
+	if k.newPath == "" || k.server.pid == 0 || k.server.planned { // planned: it is the old server, which was late
+		return
+	}
+	path := k.newPath
+	k.newPath, k.newBy = "", time.Time{}
+	if k.closing != nil || k.emergency {
+		return // the old binary knows how to end this
+	}
+	l := k.server.link
+	k.quiesce()
+	if k.server.link != l {
+		logf(logError, "the new server has died just now; PID 1 stays with the old binary")
+	}
+	if k.closing != nil || k.server.link != l {
+		k.goOn()
+		return
+	}
+	err := k.goOver(path)
+	logf(logError, "PID 1 cannot go over to %s: %v; it stays with the old binary", path, err)
+	k.goOn()
+}
+
+// survive goes on after a panic of ours: this process executes its program again, with all that it holds. When even that does not help, a
+// machine offers the emergency for ever and a container ends.
+func (k *keeper) survive() int {
+	if now := sysMono(); now-k.brokeAt > int64(time.Minute) {
+		k.panics, k.brokeAt = 0, now
+	}
+	err := errors.New("it happens again and again")
+	if k.panics++; k.panics <= 3 {
+		bounded("go on after a panic", 2*time.Second, nil, k.quiesce)
+		err = guarded(func() error { return k.goOver(k.program()) })
+	}
+	why := "a defect of PID 1 itself (see above): " + err.Error()
+	if k.one && !k.opts.container {
+		return emergencyForEver(why)
+	}
+	logf(logError, "%s", why)
+	return exitLost
+}
+
+// goOn reads the link again after quiesce.
+func (k *keeper) goOn() {
+	k.catch()
+	if k.server.link != nil {
+		k.server.link.goOn()
+		k.listen()
+	}
+}
+
+// quiesce brings the link to rest before an execve: what was read from it has been taken, what was sent has left, and the rest stays
+// in the socket for the next image. A server that dies meanwhile may have been followed by another one.
+func (k *keeper) quiesce() {
+	for {
+		l := k.server.link
+		k.takeRead()
+		for more := true; more; {
+			select {
+			case <-k.children:
+				k.reap()
+			case s := <-k.signals:
+				k.onSignal(int(s.(syscall.Signal)))
+			default:
+				more = false
+			}
+		}
+		if k.server.link == l {
+			if l != nil {
+				l.flush(time.Second)
+			}
+			return
+		}
+	}
+}
+
+// takeRead ends the reading of the link, after what was read has been taken. That may be the end of the server, so that there is no link any more.
+func (k *keeper) takeRead() {
+	if k.server.link == nil {
+		return
+	}
+	read := k.server.read
+	k.server.link.pause()
+	for {
+		select {
+		case f := <-k.packets:
+			k.onPacket(f)
+		case <-read:
+			return
+		}
+	}
+}
+
+// lastWords takes what the server sent before it died: pipes of what it was just starting, pids, ends that are saved.
+func (k *keeper) lastWords() {
+	l := k.server.link
+	k.takeRead()
+	for {
+		n, fds, err := sysRecvPacket(l.fd, l.buf)
+		p, ok := decodePacket(l.buf[:max(n, 0)], fds)
+		if err != nil || !ok {
+			break
+		}
+		k.onPacket(from{link: l, p: p})
+	}
+	l.close()
 }

@@ -1,4 +1,6 @@
-// link.go is the pair of sockets between keeper and server: records with descriptors, in order. It knows nothing of what they mean.
+// link.go is the pair of sockets between keeper and server: records with descriptors, in order, and the words that both use. It knows nothing of what they mean.
+
+//go:build !windows
 
 package main
 
@@ -7,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -253,3 +256,32 @@ func (l *link) close() {
 // pause has recv return an error, without taking anything more, until goOn.
 func (l *link) pause() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) }
 func (l *link) goOn()  { _ = l.file.SetReadDeadline(time.Time{}) }
+
+// planWord begins what server and keeper tell each other of a shutdown at a later time: planWord KIND MS, or planWord alone where there is none.
+const planWord = "plan"
+
+// ownTime is how long before the end of a shutdown's time the keeper takes over.
+const ownTime = 500 * time.Millisecond
+
+// upgradeTime is how long a new binary has to read the state, and then its server to adopt everything.
+const upgradeTime = 10 * time.Second
+
+// becauseCritical stands behind the kind of a shutdown that the end of a critical service began: then its code is the one that counts.
+const becauseCritical = "critical"
+
+// What a binary prints that has read the state of the server, and what the keeper holds.
+const stateProven, keeperProven = "state ok ", "keeper ok"
+
+// provenVersion is the version of a binary that has printed the proof, with that of the keeper if keeper is set.
+func provenVersion(out string, keeper bool) (version string, err error) {
+	for _, line := range strings.Split(out, "\n") {
+		if v, ok := strings.CutPrefix(line, stateProven); ok {
+			version = v
+		}
+		keeper = keeper && line != keeperProven
+	}
+	if version == "" || keeper {
+		return "", fmt.Errorf("it does not say that it can read the state, but `%s`", visible(strings.TrimSpace(out)))
+	}
+	return version, nil
+}

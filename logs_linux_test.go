@@ -228,7 +228,7 @@ func TestRawFileExactlyOnceOverKill(t *testing.T) {
 	if fd := os.Getenv("ZINIT_TEST_PUMP"); fd != "" {
 		h := newLogHub(1)
 		h.configure("s", loggingDef{BufferLines: 10, File: os.Getenv("ZINIT_TEST_LOG"), MaxSize: 100_000, Keep: 1000, Format: "raw"}, false)
-		if _, err := h.adopt("s", 1, []logEnd{{Stream: "stdout", FD: 3}}); err != nil {
+		if _, err := h.adopt("s", 1, []logEnd{{Stream: "stdout", FD: 3}}, nil); err != nil {
 			t.Fatal(err)
 		}
 		select {}
@@ -343,7 +343,7 @@ func TestAnOldEventDoesNotEndANewPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.ready(lp.out.fd, newScratch())
+	h.ready(lp.read[0].fd, newScratch())
 	logWrite(lp.Out, []byte("hello\n"))
 	lp.closeWriteEnds()
 	lp.drain()
@@ -426,7 +426,7 @@ func TestPipesOfACancelledStartEndOnce(t *testing.T) {
 		}
 		lp.closeWriteEnds() // from here on the loop may end them
 		lp.drain()
-		if lp.out.fd != -1 || lp.err.fd != -1 {
+		if lp.read[0].fd != -1 || lp.read[1].fd != -1 {
 			t.Fatal("a pipe is left open")
 		}
 	}

@@ -33,7 +33,7 @@ func skip(t testing.TB, why string) {
 }
 
 // patience is how long what must happen may take on a machine with much other work. Only a test that fails waits for so long.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // slack is what such a machine may add to a time that has an upper bound. A test with it must be one where, without the bound, it would
 // take longer than that.
@@ -68,13 +68,13 @@ type built struct {
 	err  error
 }
 
-// build makes the program of a package: static, as it ships.
-func (b *built) build(t testing.TB, name, dir string) string {
+// build makes the program of a package: static, as it ships. env is for the go command.
+func (b *built) build(t testing.TB, name, dir string, env ...string) string {
 	t.Helper()
 	b.Do(func() {
 		b.path = filepath.Join(suiteDir, "programs", name)
 		cmd := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", b.path, dir)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("go build %s: %w\n%s", dir, err, out)
 		}

@@ -1,5 +1,7 @@
 // proc_table.go hands descriptors to the thread that forks, whose table of descriptors is its own, and its pidfds back; it knows nothing of what they are for.
 
+//go:build !windows
+
 package main
 
 import (
@@ -14,10 +16,24 @@ import (
 // forkTable is the way between the table of descriptors of the process and that of the thread that forks. Where that one could not be had
 // the descriptors are copies in the same table, and all else is the same.
 type forkTable struct {
-	apart     bool
-	main, own int // ends of a pair of sockets: in the table of the process, and in that of the thread
-	mu        sync.Mutex
-	held      map[uint64][]int // sent and not taken yet
+	apart bool
+	there tablePair // for what is given …
+	back  tablePair // … and for what comes back: the runtime waits for that, and would be woken by each taking were it one pair
+	mu    sync.Mutex
+	held  map[uint64][]int // sent and not taken yet
+}
+
+// tablePair is a pair of sockets, with an end in the table of the process and one in that of the thread.
+type tablePair struct{ main, own int }
+
+func newTablePairs() (there, back tablePair, err error) {
+	if there.main, there.own, err = sysSocketPair(); err != nil {
+		return there, back, err
+	}
+	if back.main, back.own, err = sysSocketPair(); err != nil {
+		_, _ = sysClose(there.main), sysClose(there.own)
+	}
+	return there, back, err
 }
 
 // giveTime bounds the wait for room in the socket.
@@ -31,15 +47,15 @@ func newForkTable(pidfd func(pid, fd int)) *forkTable {
 		r.Close()
 		w.Close()
 	}
-	ours, theirs, err := sysSocketPair()
+	there, back, err := newTablePairs()
 	if err != nil {
 		return t
 	}
 	if !sysOwnTable() {
-		_, _ = sysClose(ours), sysClose(theirs)
+		closeAll([]int{there.main, there.own, back.main, back.own})
 		return t
 	}
-	t.apart, t.main, t.own = true, ours, theirs
+	t.apart, t.there, t.back = true, there, back
 	background("pidfds", func() { t.watch(pidfd) })
 	return t
 }
@@ -63,7 +79,7 @@ func (t *forkTable) give(id uint64, fds []int) error {
 	}
 	data := binary.LittleEndian.AppendUint64(nil, id)
 	for end := time.Now().Add(giveTime); ; time.Sleep(time.Millisecond) {
-		err := sysSendPacket(t.main, data, fds)
+		err := sysSendPacket(t.there.main, data, fds)
 		wait := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ETOOMANYREFS) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 		if !wait || time.Now().After(end) {
 			return err
@@ -77,7 +93,7 @@ func (t *forkTable) take(id uint64) []int {
 	defer t.mu.Unlock()
 	for t.apart && t.held[id] == nil {
 		var data [8]byte
-		n, fds, err := sysRecvPacket(t.own, data[:])
+		n, fds, err := sysRecvPacket(t.there.own, data[:])
 		if err == nil && n == len(data) {
 			t.held[binary.LittleEndian.Uint64(data[:])] = fds
 			continue
@@ -97,14 +113,14 @@ func (t *forkTable) giveBack(pid, fd int) bool {
 	if !t.apart {
 		return false
 	}
-	_ = sysSendPacket(t.own, binary.LittleEndian.AppendUint64(nil, uint64(pid)), []int{fd})
+	_ = sysSendPacket(t.back.own, binary.LittleEndian.AppendUint64(nil, uint64(pid)), []int{fd})
 	_ = sysClose(fd)
 	return true
 }
 
 // watch brings the pidfds to the table of the process.
 func (t *forkTable) watch(pidfd func(pid, fd int)) {
-	raw, err := os.NewFile(uintptr(t.main), "pidfds").SyscallConn()
+	raw, err := os.NewFile(uintptr(t.back.main), "pidfds").SyscallConn()
 	for err == nil {
 		var data [8]byte
 		var fds []int
@@ -119,11 +135,5 @@ func (t *forkTable) watch(pidfd func(pid, fd int)) {
 		if err == nil && got != nil && !errors.Is(got, syscall.EINTR) {
 			return
 		}
-	}
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		_ = sysClose(fd)
 	}
 }

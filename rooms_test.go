@@ -17,40 +17,34 @@ import (
 	"testing"
 )
 
-// rooms says what each file may use of which other: all of it, only the functions, types and methods named in brackets, or all but those with
-// a minus. What stands higher uses what stands lower; where it is the other way round the few names are listed. sys is sys_*.go.
+// rooms is the picture of the house: which rooms each may use. Calls go down only, and along the wire: main to client and server, client to rpc over the
+// socket, rpc to the supervisor through its doors, the supervisor to the graph and to those that do its work.
 var rooms = map[string]string{
-	"main": "client tui init(initMain initFlags) supervisor(serverMain) config(nearest visible loadStatuses restartPolicies) logs(parseLogLevel logInfo levelNames streamWords String) graph(stateNames drawingFormats) sys(terminalSize sysProcessLimit)",
-	"tui":  "main client wire config(parseSignal visible) graph(" + states + ") logs(logLine streamStdout streamStderr) sys",
-	"client": "main tui(commonSignals fold terminal take giveBack write endBySignal keyboard next editor begin key draw insert remember editDone editDrop editHelp editQuit editWipe editStop jobControl eraseLine wipeScreen) " +
-		"wire rpc(-listenRPC -serveRPC -rpcMethods) graph(reasonExitCode UnmarshalText " + states + ") logs(logLine newestOf streamStderr) health(check dialUnix) config sys(peerOf sysForeground terminalSize terminalSignals suspend)",
-
-	"init": "link main client(flagNamed) health(dialUnix) proc(decodeStatus closeAll) logs(logf logError logInfo logWarn serverLog flush setLogLevel logDebug String) graph(span) config(pairOf parseSignal signalName visible nearest quoted reasonOf) sys",
-
-	"rpc": "link(socketKey powerKind powerOff powerExit) wire supervisor(supervisor ask submit view info load prepareRestart upgrade) graph(-step -on -enter -add -wish -settleAll) xinet logs health(dialUnix) " +
-		"proc(childrenOf cpuPercent procStats readStat resident) config sys main(serverOptions version)",
-	"wire": "graph(failureReason reasonType reasonExitCode reasonSignal reasonStartTimeout reasonStopTimeout reasonHealth reasonDependencyFailed reasonSpawnError reasonMissingDependency nameError treeNode whyReason String state stateNames) config(problem signalName unitKind unitKinds unitClass unitClasses) logs(logLine logStream streamWords) rpc(encodeJSON)",
-	"supervisor": "wire graph proc logs health(check) xinet config sys main(serverOptions serverFlags version firstSet exitDone exitRefused exitUsage keeperSockets) " +
-		"rpc(listenRPC takeRPC serveRPC rpcListener rpcServer close key descriptor pause goOn moveHub newMoveHub tell) " +
-		"link init(ownProgram ignoreForExec upgradeTime ownTime becauseCritical checkRecord keeperProven provenVersion stateProven)",
-
-	"link": "logs(logf logError) sys",
-
-	"graph": "config wire link(powerKind powerExit) proc(exit)",
-
-	"proc":   "config(config execDef serviceDef lookupUser envFile splitExec signalName visible) sys",
-	"health": "config(healthDef execDef visible healthTCP healthHTTP healthExec healthTypes) proc(errnoOf) main(version)",
-	"logs":   "config(loggingDef visible logFormat formatRaw formatTime formatJSON) rpc(appendJSON) sys",
-	"xinet":  "config logs(logf logError logWarn logInfo logDebug) sys",
-	"config": "sys(sysReadRegular sysKeepOwner sysSignals sigRtmin sigRtmax) rpc(checkText decodeJSON) main(version)",
-	"sys":    "proc(spec nullFile procStat closeAll files ids start kin kinOf errNotSupported) logs(scratch newScratch batchMax maxLine errSuperseded errUnspliced) rpc(peer) link(powerKind powerReboot powerHalt)",
+	"main":       "client tui init rpc supervisor graph logs wire config",
+	"client":     "main wire config health term",
+	"tui":        "main client wire term",
+	"init":       "link logs",
+	"rpc":        "supervisor graph wire logs proc config xinet link",
+	"supervisor": "graph wire proc logs health xinet config link",
+	"graph":      "wire config link",
+	"proc":       "wire config",
+	"health":     "config",
+	"logs":       "wire config",
+	"xinet":      "wire config logs",
+	"wire":       "config",
+	"config":     "",
 }
 
-// states are the states of a unit as those who show them use them.
-const states = "state String inactive blocked starting running stopping exited failed"
+// leaves know nothing of services: every room may use them, and they use each other.
+var leaves = []string{"text", "signal", "flags", "program", "term", "link", "sys"}
 
-// everywhere says what of main any file may use.
-var everywhere = []string{"background", "later", "guarded", "spareThreads"}
+// beyond lists the single names that a room uses against the picture, "from to: names". It is short and stays so.
+var beyond = map[string]string{
+	"link logs": "logf",
+}
+
+// doors are what the requests of clients may use of the supervisor itself: all that changes goes through submit and ask, all that looks through view.
+var doors = "submit post settle ask view info begun opts degraded cgroups reloadAll instantiate prepareRestart upgrade mode logs events putProxy deleteProxy proxyStatus proxyConfig proxyNames shutdownLater cancelShutdown plannedAt"
 
 // bare gives every import an empty package: what the standard library is does not matter here, and the check takes no time.
 type bare map[string]*types.Package
@@ -63,54 +57,98 @@ func (b bare) Import(path string) (*types.Package, error) {
 	return b[path], nil
 }
 
+// maxBeyond bounds the list of exceptions.
+const maxBeyond = 12
+
 func TestRooms(t *testing.T) {
-	allowed, used := map[string]map[string][]string{}, map[string]bool{}
-	for from, row := range rooms {
-		allowed[from] = map[string][]string{}
-		for row += " "; strings.TrimSpace(row) != ""; {
-			room, rest, _ := strings.Cut(strings.TrimLeft(row, " "), " ")
-			if name, first, some := strings.Cut(room, "("); some {
-				names, after, _ := strings.Cut(first+" "+rest, ")")
-				allowed[from][name], row = strings.Fields(names), after
-				continue
-			}
-			allowed[from][room], row = []string{"-"}, rest
-		}
+	exceptions, n := map[string][]string{}, 0
+	for way, names := range beyond {
+		exceptions[way] = strings.Fields(names)
+		n += len(exceptions[way])
 	}
-	here := map[string]bool{}
+	if n > maxBeyond {
+		t.Errorf("%d single names stand beyond the picture, more than %d: move them to where they belong", n, maxBeyond)
+	}
+	needed, here := map[string]bool{}, map[string]bool{}
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		fset := token.NewFileSet()
 		files := parseRooms(t, fset, goos)
 		info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
 		pkg, _ := (&types.Config{Importer: bare{}, Error: func(error) {}}).Check("zinit", fset, files, info)
-		room := func(p token.Pos) string {
-			name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(fset.Position(p).Filename), ".go"), "_")
-			here[name] = true
-			return name
+		room := func(p token.Pos) string { return roomOf(fset.Position(p).Filename) }
+		for _, f := range files {
+			here[room(f.Package)] = true
 		}
+		inside := membersOf(pkg, "supervisor")
 		for id, obj := range info.Uses {
-			fn, _ := obj.(*types.Func)
-			if obj.Pkg() != pkg || obj.Parent() != pkg.Scope() && (fn == nil || fn.Signature().Recv() == nil) {
-				continue // not ours, or a local thing or a field: who may have a value may look at it
-			}
-			from, to := room(id.Pos()), room(obj.Pos())
-			if to == "main" && slices.Contains(everywhere, obj.Name()) {
+			if obj.Pkg() != pkg || !isShared(pkg, obj) {
 				continue
 			}
-			used[from+" "+to] = true
-			names := allowed[from][to]
-			if ok := len(names) > 0 && (slices.Contains(names, obj.Name()) || names[0][0] == '-' && !slices.Contains(names, "-"+obj.Name())); from != to && !ok {
+			from, to := room(id.Pos()), room(obj.Pos())
+			way := from + " " + to
+			switch {
+			case from == to:
+			case slices.Contains(exceptions[way], obj.Name()):
+				needed[way+" "+obj.Name()] = true
+			case from == "rpc" && inside[obj] && !slices.Contains(strings.Fields(doors), obj.Name()):
+				t.Errorf("%s: %s is no door of the supervisor", fset.Position(id.Pos()), obj.Name())
+			case slices.Contains(leaves, to) && (rooms[from] != "" || from == "config" || slices.Contains(leaves, from)):
+			case !slices.Contains(strings.Fields(rooms[from]), to):
 				t.Errorf("%s: %s must not use %s of %s", fset.Position(id.Pos()), from, obj.Name(), to)
 			}
 		}
 	}
-	for from, row := range allowed {
-		for to := range row {
-			if here[from] && here[to] && !used[from+" "+to] {
-				t.Errorf("%s does not use %s any more: take it out of the picture", from, to)
+	for way, names := range exceptions {
+		for _, name := range names {
+			if !needed[way+" "+name] {
+				t.Errorf("%q is not needed beyond the picture any more: %s", name, way)
 			}
 		}
 	}
+	for name := range rooms {
+		if !here[name] {
+			t.Errorf("there is no file in the room %s", name)
+		}
+	}
+	for name := range here {
+		if _, ok := rooms[name]; !ok && !slices.Contains(leaves, name) {
+			t.Errorf("the room %s has no row", name)
+		}
+	}
+}
+
+// roomOf is the beginning of a file's name.
+func roomOf(path string) string {
+	name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".go"), "_")
+	return name
+}
+
+// isShared says whether other rooms can see an object: what stands at the top level, and the methods and fields of types.
+func isShared(pkg *types.Package, obj types.Object) bool {
+	if v, is := obj.(*types.Var); is && v.IsField() {
+		return true
+	}
+	fn, is := obj.(*types.Func)
+	return obj.Parent() == pkg.Scope() || is && fn.Signature().Recv() != nil
+}
+
+// membersOf is the fields and methods of a type.
+func membersOf(pkg *types.Package, name string) map[types.Object]bool {
+	all := map[types.Object]bool{}
+	named, _ := pkg.Scope().Lookup(name).(*types.TypeName)
+	if named == nil {
+		return all
+	}
+	n := named.Type().(*types.Named)
+	for m := range n.Methods() {
+		all[m] = true
+	}
+	if s, is := n.Underlying().(*types.Struct); is {
+		for f := range s.Fields() {
+			all[f] = true
+		}
+	}
+	return all
 }
 
 // parseRooms reads the files of one system, and finds what is forbidden whoever it uses.
@@ -133,7 +171,7 @@ func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.Fi
 			if slices.Contains([]string{"os/exec", "net/http"}, name) {
 				t.Errorf("%s imports %s: it races with the reaper, or makes the program large", path, name)
 			}
-			if strings.HasPrefix(path, "graph") && !slices.Contains([]string{"cmp", "container/heap", "fmt", "iter", "maps", "slices", "strconv", "strings", "time"}, name) {
+			if strings.HasPrefix(path, "graph") && !slices.Contains([]string{"cmp", "container/heap", "fmt", "maps", "slices", "sort", "strconv", "strings", "time"}, name) {
 				t.Errorf("the core imports %s: it does no work, it says what is to be done", name)
 			}
 		}
@@ -160,9 +198,9 @@ func parseRooms(t *testing.T, fset *token.FileSet, goos string) (files []*ast.Fi
 	return files
 }
 
-// TestFilesSayWhatTheyAre: every file begins with its sentence, and the parts of a room are short.
+// TestFilesSayWhatTheyAre: every file begins with its sentence, and neither files nor functions are long.
 func TestFilesSayWhatTheyAre(t *testing.T) {
-	const long = 500
+	const longFile, longFunction = 500, 60
 	paths, _ := filepath.Glob("*.go")
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
@@ -174,65 +212,24 @@ func TestFilesSayWhatTheyAre(t *testing.T) {
 		if !regexp.MustCompile(`(?m)^// ` + regexp.QuoteMeta(path) + ` .*[.;:]`).MatchString(top) {
 			t.Errorf("%s does not begin with a sentence about itself", path)
 		}
-		room, _, part := strings.Cut(path, "_")
-		if n := strings.Count(text, "\n"); part && room != "sys" && !strings.HasSuffix(path, "_test.go") && n > long {
-			t.Errorf("%s has %d lines, more than %d: divide it", path, n, long)
+		if strings.HasSuffix(path, "_test.go") {
+			continue
 		}
-	}
-}
-
-// TestFailureModes holds the table of failure modes in the README against the tests: there are rows 1 to 58, every test that a row names exists,
-// and every test that is named after rows stands in them.
-func TestFailureModes(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(text), "\n## Failure modes\n")
-	rows := map[int]string{}
-	for line := range strings.Lines(table) {
-		cells := strings.Split(line, "|")
-		if n, err := strconv.Atoi(strings.TrimSpace(cells[min(1, len(cells)-1)])); err == nil {
-			rows[n] = line
-			if len(cells) != 6 || strings.TrimSpace(cells[3]) == "" && strings.TrimSpace(cells[4]) == "" {
-				t.Errorf("row %d has neither a test nor a reason: %s", n, line)
-			}
+		if n := strings.Count(text, "\n"); n > longFile {
+			t.Errorf("%s has %d lines, more than %d: divide it", path, n, longFile)
 		}
-	}
-	for n := 1; n <= 58; n++ {
-		if rows[n] == "" {
-			t.Errorf("there is no row %d", n)
-		}
-	}
-	tests := map[string]bool{}
-	paths, _ := filepath.Glob("*_test.go")
-	for _, path := range paths {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, data, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, decl := range file.Decls {
-			if fn, is := decl.(*ast.FuncDecl); is && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
-				tests[fn.Name.Name] = true
+			fn, is := decl.(*ast.FuncDecl)
+			if !is || fn.Name.Name == "on" {
+				continue
 			}
-		}
-	}
-	for n, row := range rows {
-		for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(row, -1) {
-			if !tests[name[1]] {
-				t.Errorf("row %d names %s, which does not exist", n, name[1])
-			}
-		}
-	}
-	for name := range tests {
-		numbers, is := strings.CutPrefix(name, "TestRow")
-		for _, word := range strings.Split(numbers, "_") {
-			n, err := strconv.Atoi(word)
-			if !is || err != nil {
-				break
-			}
-			if !strings.Contains(rows[n], "`"+name+"`") {
-				t.Errorf("%s does not stand in row %d", name, n)
+			if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; n > longFunction {
+				t.Errorf("%s: %s has %d lines, more than %d", path, fn.Name.Name, n, longFunction)
 			}
 		}
 	}

@@ -1,10 +1,13 @@
-// rpc_limits.go counts what clients make the server hold, for each uid and for all together. Nothing is sent or refused here.
+// rpc_limits.go holds the limits of clients, and counts what they make the server hold: for each uid and for all together. Nothing is sent here.
+
+//go:build !windows
 
 package main
 
 import (
 	"os"
 	"sync"
+	"time"
 )
 
 // Limits: the first is promised, the rest are our own. Those who may do everything to the server anyway, root and its own user, have a part for themselves.
@@ -91,4 +94,47 @@ func (b *rpcBudget) used() rpcShare {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.all
+}
+
+// Limits: the first is promised, the rest are our own.
+const (
+	rpcLineMax     = 1 << 20          // longest request line
+	rpcFlowMax     = 16 << 10         // subscriptions stop sending, and drop, while this much is unread
+	rpcPieceMax    = 32 << 10         // what a subscription sends at once, about
+	rpcNamesMax    = 4096             // services that a subscription names
+	rpcWaitingMax  = 256              // waiting requests and subscriptions of one connection
+	rpcDetachedMax = 1024             // deletions that go on although their client went away
+	rpcBatchMax    = 10000            // requests in a batch
+	rpcLineTime    = 60 * time.Second // a line that began must be complete after this
+	rpcBufferSize  = 16 << 10
+)
+
+// What clients are told that ask for too much.
+var (
+	errNoRoom  = refuse(kindInternalError, "the clients of this user hold too much memory; try again later")
+	errWaiting = refuse(kindInternalError, "this connection has %d requests and subscriptions waiting already; use another one", rpcWaitingMax)
+)
+
+// reserve counts one more waiting request, with what its id holds, or refuses it.
+func (c *rpcConn) reserve(id int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.waiting+len(c.subs) >= rpcWaitingMax:
+		return errWaiting
+	case c.pending+c.parked+id > rpcPendingMax || !c.srv.budget.take(c.uid, 0, rpcWaitPrice+id):
+		return errNoRoom
+	}
+	c.waiting++
+	c.parked += id
+	return nil
+}
+
+func (c *rpcConn) unreserve(id int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting--
+	c.parked -= id
+	c.srv.budget.give(c.uid, 0, rpcWaitPrice+id)
+	c.settled()
 }

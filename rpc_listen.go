@@ -1,102 +1,78 @@
-// rpc_listen.go hands the control socket from one server to the next, so that it never goes away: clients wait in its queue meanwhile.
+// rpc_listen.go takes clients in at the control socket: it says who may do what, and turns away those for whom nothing is left. No request is read here.
+
+//go:build !windows
 
 package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"strings"
+	"syscall"
 	"time"
 )
 
-// key is the name under which the socket is handed on: behind socketKey stand the identity of the file and the path.
-func (l *rpcListener) key() string { return socketKey + socketID(l.path) + " " + l.path }
-
-// socketID identifies the file of a socket; "-" is an abstract name, "" no file.
-func socketID(path string) string {
-	if strings.HasPrefix(path, "@") {
-		return "-"
+// admits says whether a peer may do everything, or only read, or nothing. An abstract name has no mode that keeps others out.
+func (l *controlSocket) admits(who peer) (all bool, refused *rpcError) {
+	all = who.mayAll(l.gid)
+	if l.file == nil {
+		switch {
+		case who.pid == 0:
+			return false, refuse(kindPermissionDenied, "this client is in another pid namespace")
+		case !all:
+			return false, refuse(kindPermissionDenied, "this client is neither root, nor the server's user, nor a member of the socket's group")
+		}
 	}
-	return sysFileID(path)
+	return all, nil
 }
 
-// descriptor is another descriptor of the socket, to be handed on.
-func (l *rpcListener) descriptor() (fd int, err error) {
-	raw, err := l.sock.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	if e := raw.Control(func(own uintptr) { fd, err = sysDup(int(own)) }); e != nil {
-		return -1, e
-	}
-	return fd, err
-}
-
-// takeRPC goes on with a socket that was handed on, unless its file is gone or another socket is wanted. It owns fd.
-func takeRPC(o serverOptions, key string, fd int) (*rpcListener, error) {
-	file := os.NewFile(uintptr(fd), "control socket")
-	if file == nil {
-		return nil, errors.New("there is no descriptor")
-	}
-	defer file.Close()
-	id, path, _ := strings.Cut(strings.TrimPrefix(key, socketKey), " ")
-	if o.socketSet && path != o.socket {
-		return nil, fmt.Errorf("%s is to be used, not %s", o.socket, path)
-	}
-	if now := socketID(path); id != now || now == "" {
-		return nil, fmt.Errorf("the file %s is gone", path)
-	}
-	l := &rpcListener{path: path}
-	if err := l.openTo(o); err != nil {
-		return nil, err
-	}
-	if err := sysListenAgain(fd); err != nil {
-		return nil, err
-	}
-	listener, err := net.FileListener(file)
-	if err != nil {
-		return nil, err
-	}
-	l.sock, _ = listener.(*net.UnixListener)
-	if l.sock == nil {
-		listener.Close()
-		return nil, errors.New("it is no such socket")
-	}
-	l.sock.SetUnlinkOnClose(false)
-	if id != "-" {
-		l.file, err = os.Lstat(path)
-	}
-	return l, err
-}
-
-// pause leaves new clients in the queue until goOn: this server is about to be replaced.
-func (l *rpcListener) pause() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.paused == nil {
-		l.paused = make(chan struct{})
-		_ = l.sock.SetDeadline(time.Unix(1, 0))
+func (r *rpcServer) accept() {
+	for {
+		sock, err := r.l.sock.AcceptUnix()
+		switch {
+		case err == nil:
+			r.admit(sock)
+		case errors.Is(err, net.ErrClosed):
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.l.waitPaused()
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+			r.turnAway()
+		default:
+			logf(logWarn, "control socket: %v", err)
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 }
 
-func (l *rpcListener) goOn() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.paused != nil {
-		_ = l.sock.SetDeadline(time.Time{})
-		close(l.paused)
-		l.paused = nil
+// turnAway answers one client although no descriptor is left: it gives up the reserve for as long as that takes.
+func (r *rpcServer) turnAway() {
+	if r.reserve == nil {
+		time.Sleep(50 * time.Millisecond)
+	} else {
+		r.reserve.Close()
 	}
+	r.l.sock.SetDeadline(time.Now().Add(100 * time.Millisecond))
+	if sock, err := r.l.sock.AcceptUnix(); err == nil {
+		refuseConn(sock, refuse(kindInternalError, "the server has no file descriptors left; try again later"))
+	}
+	r.l.sock.SetDeadline(time.Time{})
+	r.reserve, _ = os.Open(os.DevNull)
 }
 
-// waitPaused returns when goOn was called.
-func (l *rpcListener) waitPaused() {
-	l.mu.Lock()
-	paused := l.paused
-	l.mu.Unlock()
-	if paused != nil {
-		<-paused
+func refuseConn(sock *net.UnixConn, why *rpcError) {
+	sock.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	sock.Write(append(appendFailure(nil, nil, why), '\n'))
+	sock.Close()
+}
+
+// admit looks at who connected.
+func (r *rpcServer) admit(sock *net.UnixConn) {
+	who := peerOf(sock)
+	all, refused := r.l.admits(who)
+	if refused != nil {
+		refuseConn(sock, refused)
+		return
 	}
+	r.begin(sock, who.user(), all)
 }

@@ -1,11 +1,12 @@
 // rpc_params.go is the parameters of one call: brought into the order of the method's row, checked, and handed to the handler.
 
+//go:build !windows
+
 package main
 
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,15 +16,30 @@ import (
 // rpcParamsMax is the most parameters that a method has.
 const rpcParamsMax = 6
 
-// rpcParam is one parameter of a method. kind is string, bool, integer, strings, signal (a name or number) or config.
-type rpcParam struct {
-	key        string // in rpcMethod.params; "": the name
-	name, kind string
-	required   bool
-	preset     any      // the default; nil: none
-	among      []string // allowed values of a string
-	doc        string
+// paramKinds says of each kind what it is in words and in JSON Schema, and which values it takes.
+var paramKinds = [...]paramKind{
+	{"string", "a string", `{"type": "string"}`, isString},
+	{"bool", "true or false", `{"type": "boolean"}`, func(v json.RawMessage) bool { return v[0] == 't' || v[0] == 'f' }},
+	{"integer", "a whole number, 0 or more", `{"type": "integer", "minimum": 0}`, isWhole},
+	{"signal", "the name or number of a signal", `{"type": ["string", "integer"]}`, func(v json.RawMessage) bool { return isString(v) || isWhole(v) }},
+	{"strings", "a list of strings", `{"type": "array", "items": {"type": "string"}}`, func(v json.RawMessage) bool { _, ok := stringsOf(v); return ok }},
+	{"config", "an object: a service's configuration with the sections of its file", `{"$ref": "#/components/schemas/Config"}`,
+		func(v json.RawMessage) bool { return v[0] == '{' }},
 }
+
+type paramKind struct {
+	name, expected, schema string
+	accepts                func(value json.RawMessage) bool
+}
+
+// row is the row of the parameter's kind.
+func (p *rpcParam) row() *paramKind {
+	return &paramKinds[slices.IndexFunc(paramKinds[:], func(k paramKind) bool { return k.name == p.kind })]
+}
+
+func isString(v json.RawMessage) bool { return v[0] == '"' }
+
+func isWhole(v json.RawMessage) bool { _, ok := wholeNumber(v); return ok }
 
 // bind brings params into the row's order and checks them. Every complaint names the parameter and says what is expected.
 func (q *rpcCall) bind(r *rpcRequest) error {
@@ -69,10 +85,7 @@ func (q *rpcCall) bindListed(params json.RawMessage) error {
 }
 
 func (q *rpcCall) bindNamed(params json.RawMessage) error {
-	var named map[string]json.RawMessage
-	if err := json.Unmarshal(params, &named); err != nil {
-		return err
-	}
+	named := jsonMembers(params)
 	var names []string
 	for i, p := range q.row.takes {
 		names = append(names, p.name)
@@ -86,7 +99,7 @@ func (q *rpcCall) bindNamed(params json.RawMessage) error {
 	if len(named) == 0 {
 		return nil
 	}
-	key := slices.Min(slices.Collect(maps.Keys(named)))
+	key := sortedKeys(named)[0]
 	if near := nearest(key, names); near != "" {
 		return q.near(q.wrong(key, "unknown; did you mean %s?", near), near)
 	}
@@ -99,15 +112,26 @@ func (q *rpcCall) set(i int, value json.RawMessage) error {
 	if string(value) == "null" {
 		return nil
 	}
-	if !p.accepts(value) {
+	if !p.row().accepts(value) || p.among != nil && p.kind == "string" && !slices.Contains(p.among, unquoted(value)) {
 		return q.wrong(p.name, "%s is not %s", visible(shorten(string(value))), p.expected())
 	}
 	q.values[i] = value
+	if p.among == nil || p.kind != "strings" {
+		return nil
+	}
+	words, _ := stringsOf(value)
+	for _, w := range words {
+		if near := nearest(w, p.among); !slices.Contains(p.among, w) && near != "" {
+			return q.near(q.wrong(p.name, "%s is not %s; did you mean %s?", quoted(w), p.expected(), near), near)
+		} else if !slices.Contains(p.among, w) {
+			return q.wrong(p.name, "%s is not %s", quoted(w), p.expected())
+		}
+	}
 	return nil
 }
 
 func (q *rpcCall) wrong(name, format string, args ...any) *rpcError {
-	e := rpcFail(kindInvalidParams, "parameter %s: %s", visible(name), fmt.Sprintf(format, args...))
+	e := refuse(kindInvalidParams, "parameter %s: %s", visible(name), fmt.Sprintf(format, args...))
 	e.Data.Param = name
 	return e
 }
@@ -116,25 +140,6 @@ func (q *rpcCall) wrong(name, format string, args ...any) *rpcError {
 func (q *rpcCall) near(e *rpcError, name string) *rpcError {
 	e.Data.Names = []string{name}
 	return e
-}
-
-func (p *rpcParam) accepts(value json.RawMessage) bool {
-	switch p.kind {
-	case "string":
-		return value[0] == '"' && (p.among == nil || slices.Contains(p.among, unquoted(value)))
-	case "bool":
-		return value[0] == 't' || value[0] == 'f'
-	case "integer":
-		_, ok := wholeNumber(value)
-		return ok
-	case "signal":
-		_, ok := wholeNumber(value)
-		return ok || value[0] == '"'
-	case "strings":
-		_, ok := stringsOf(value)
-		return ok
-	}
-	return value[0] == '{'
 }
 
 // stringsOf reads a list of strings; false: it is something else.
@@ -152,21 +157,10 @@ func stringsOf(value json.RawMessage) ([]string, bool) {
 
 // expected says what a parameter must be.
 func (p *rpcParam) expected() string {
-	switch {
-	case p.among != nil:
+	if p.among != nil {
 		return "one of " + strings.Join(p.among, ", ")
-	case p.kind == "integer":
-		return "a whole number, 0 or more"
-	case p.kind == "strings":
-		return "a list of strings"
-	case p.kind == "signal":
-		return "the name or number of a signal"
-	case p.kind == "config":
-		return "an object: a service's configuration with the sections of its file"
-	case p.kind == "bool":
-		return "true or false"
 	}
-	return "a string"
+	return p.row().expected
 }
 
 // wholeNumber reads an integer from 0 to 2^53, also when it is written like 5.0 or 1e3.

@@ -1,11 +1,12 @@
 // supervisor_adopt.go goes on with the services of an earlier server: from what is saved, what the keeper handed over and what runs, before the owner takes its first event.
 
+//go:build !windows
+
 package main
 
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -24,6 +25,20 @@ type adoption struct {
 	cmd   packet             // what the keeper says of CMD
 }
 
+// takeOver goes on with what an earlier server left, if there was one. Of control groups that can be left even without its state.
+func (s *supervisor) takeOver(st *savedState, h handed) {
+	if st != nil {
+		s.adoptAll(st, h)
+	}
+	used := map[leaf]bool{}
+	for _, l := range s.lives {
+		if l.proc != nil {
+			used[l.proc.leaf] = true
+		}
+	}
+	s.cgroups.tidy(used)
+}
+
 // adoptAll goes on with the services of an earlier server. Afterwards every unit of the state has its process, or an event is on its way that says what became of it.
 func (s *supervisor) adoptAll(st *savedState, h handed) {
 	c := clockNow()
@@ -35,13 +50,16 @@ func (s *supervisor) adoptAll(st *savedState, h handed) {
 	s.saver.keep(st, s.g)
 	for _, e := range s.g.out {
 		if e.kind == effectConfigure {
-			s.logs.configure(e.name, e.cfg.Logging, s.mode == modeContainer)
+			s.adoptLogging(e.cfg)
 		}
 	}
+	s.restoreProxies(st)
+	s.adoptSpeakers(st, h.store, live)
 	s.adoptLogs(h.store, live)
 	s.adoptLive(st, live, h)
+	s.hearAdopted()
 	if g := s.g; g.closing != nil && h.closing == nil && s.keeper != nil {
-		s.perform(&effect{kind: effectClosing, text: string(g.closing.kind), sig: g.closing.code})
+		s.perform(&effect{kind: effectClosing, text: string(g.closing.kind), sig: g.closing.code, limit: g.limit})
 	}
 	if len(live) > 0 {
 		logf(logInfo, "adopted %d running services", len(live))
@@ -61,14 +79,18 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 		case u.spawned:
 			a.known[u.pid] = true
 			a.gone[u.pid] = sysKill(u.pid, 0) == syscall.ESRCH
+		case st.units[u.name].Staged != 0:
+			pid := st.units[u.name].Staged
+			a.known[pid] = true
+			a.gone[pid] = sysKill(pid, 0) == syscall.ESRCH
 		case u.name == st.start.Name && u.gen == st.start.Gen && !s.isMain(u.name):
 			doubtful = u
 		}
 	}
-	var found kin
+	var found procID
 	exits := h.exits
 	if doubtful != nil {
-		found = s.findStarted(doubtful, st.start.At, a.known, h.store[logKey(doubtful.name, doubtful.gen)], &exits)
+		found = s.findStarted(doubtful, st.start.At, a.known, outputOf(h.store[logKey(doubtful.name, doubtful.gen)]), &exits)
 		a.known[found.pid] = true
 	}
 	if s.keeper != nil {
@@ -78,15 +100,21 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 		a.dead[e.pid] = e
 		s.acks.last = e.seq
 	}
+	found = a.firstProcess(doubtful, found)
 	for _, u := range live {
 		pid, ticks := u.pid, st.units[u.name].Ticks
+		if !u.spawned {
+			pid = st.units[u.name].Staged
+		}
 		switch {
 		case u == doubtful && found.pid != 0:
 			pid, ticks = found.pid, found.start
 		case s.isMain(u.name) && !u.spawned && a.cmd.a > 0:
 			pid = int(a.cmd.a)
 		}
-		if pid != 0 {
+		if u.undoing {
+			s.perform(&effect{kind: effectUndo, name: u.name, gen: u.gen, cfg: u.cfg, text: u.invocation}) // once more
+		} else if pid != 0 {
 			s.adoptProcess(a, u, pid, ticks)
 		} else {
 			s.adoptStart(a, u, u == doubtful)
@@ -98,6 +126,9 @@ func (s *supervisor) adoptLive(st *savedState, live []*unit, h handed) {
 		}
 	}
 }
+
+// outputOf are the read ends of the output, of what is kept of one start.
+func outputOf(fds []int) []int { return fds[:min(2, len(fds))] }
 
 // askKeeper waits for the answer to a question. Exits that come before it go to exits; whatever else comes is kept for follow.
 func (s *supervisor) askKeeper(op byte, exits *[]exitRecord) packet {
@@ -115,15 +146,13 @@ func (s *supervisor) askKeeper(op byte, exits *[]exitRecord) packet {
 	}
 }
 
-func (s *supervisor) isMain(name string) bool { return s.withCmd && name == mainName }
-
 // adoptLogs takes the read ends of the services' pipes over, also those of starts that have ended: what is in them still counts.
 func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 	byGen := map[uint64]*unit{}
 	for _, u := range live {
 		byGen[u.gen] = u
 	}
-	for _, key := range slices.Sorted(maps.Keys(store)) {
+	for _, key := range sortedKeys(store) {
 		words := strings.Fields(key)
 		if len(words) != 3 || words[0] != "log" {
 			continue
@@ -131,18 +160,25 @@ func (s *supervisor) adoptLogs(store map[string][]int, live []*unit) {
 		name := words[1]
 		gen, _ := strconv.ParseUint(words[2], 10, 64)
 		fds := store[key]
-		if len(fds) != 2 {
+		if len(fds) != 2 && len(fds) != 3 {
 			closeAll(fds)
 			continue
 		}
-		pipes, err := s.logs.adopt(name, gen, []logEnd{{streamStdout, fds[0], s.partial[logSource{name, streamStdout}]}, {streamStderr, fds[1], s.partial[logSource{name, streamStderr}]}})
+		var stdin *stdinPipe
+		if len(fds) == 3 {
+			stdin = adoptStdin(fds[2])
+		}
+		u := byGen[gen]
+		pipes, err := s.logs.adopt(name, gen, []logEnd{{streamStdout, fds[0], s.partial[logSource{name, streamStdout}]}, {streamStderr, fds[1], s.partial[logSource{name, streamStderr}]}}, s.stillAwaited(u))
 		if err != nil {
 			logf(logError, "cannot go on with the output of %s: %v", name, err)
 		}
-		if u := byGen[gen]; u != nil && u.name == name {
+		if u != nil && u.name == name {
 			s.lives[gen] = newLife(name, gen, u.cfg, pipes)
+			s.lives[gen].stdin = stdin
 			continue
 		}
+		s.closeStdin(stdin, name, gen)
 		background("drain", func() {
 			pipes.drain()
 			s.logs.removeFifos(name, gen)
@@ -165,13 +201,20 @@ func (s *supervisor) adoptedLife(u *unit) *life {
 func (s *supervisor) adoptProcess(a *adoption, u *unit, pid int, ticks uint64) {
 	l := s.adoptedLife(u)
 	a.known[pid] = true
-	gone := func(e exit) { s.ended(l, e) }
+	l.proc = s.procs.process(u.name, u.invocation, u.cfg.Lifecycle.KillMode, func(e exit) { s.ended(l, e) })
+	if u.cfg.wantsCgroup() {
+		l.proc.leaf = s.cgroups.find(u.name, pid)
+	}
+	l.proc.stopping, l.proc.stopSig = u.state == stopping && !u.forced, u.cfg.Lifecycle.StopSignal
+	s.listenTo(l)
+	if u.forks || !u.spawned {
+		s.expectFork(l, u.invocation)
+	}
 	if !u.spawned {
 		s.submit(event{kind: eventSpawned, name: u.name, gen: u.gen, pid: pid})
 	}
 	if s.keeper == nil {
-		var err error
-		if l.proc, err = s.procs.adopt(pid, u.name, ticks, u.invocation, gone); err != nil {
+		if err := s.procs.adopt(l.proc, pid, ticks); err != nil {
 			logf(logError, "%s: %v", u.name, err)
 			s.submit(event{kind: eventExited, name: u.name, gen: u.gen})
 			return
@@ -183,7 +226,7 @@ func (s *supervisor) adoptProcess(a *adoption, u *unit, pid int, ticks uint64) {
 			status = &code
 			s.acks.byPID[pid] = e.seq
 		}
-		l.proc = s.procs.adoptReported(pid, u.name, u.invocation, status, gone)
+		s.procs.adoptReported(l.proc, pid, status)
 		if status == nil && a.gone[pid] {
 			logf(logError, "%s: process %d has gone, and nobody knows how it ended", u.name, pid)
 			s.procs.lost(l.proc)
@@ -194,7 +237,7 @@ func (s *supervisor) adoptProcess(a *adoption, u *unit, pid int, ticks uint64) {
 		if u.forced {
 			kind = effectKill
 		}
-		s.hands.put(signalJob{effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}, l})
+		s.signalJobs.put(signalJob{effect{kind: kind, name: u.name, gen: u.gen, cfg: u.cfg}, l})
 	}
 }
 
@@ -203,6 +246,7 @@ func (s *supervisor) adoptProcess(a *adoption, u *unit, pid int, ticks uint64) {
 func (s *supervisor) adoptStart(a *adoption, u *unit, doubtful bool) {
 	if l := s.lives[u.gen]; l != nil {
 		delete(s.lives, u.gen)
+		s.closeStdin(l.stdin, u.name, u.gen)
 		background("drain", func() {
 			l.pipes.drain()
 			s.logs.removeFifos(u.name, u.gen)
@@ -234,6 +278,17 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, doubtful bool) {
 	}
 }
 
+// firstProcess is the first process of a start in doubt: what was found may be what that left in the background, where there is a pid_file.
+func (a *adoption) firstProcess(u *unit, found procID) procID {
+	if u == nil || u.cfg.Service.PIDFile == "" {
+		return found
+	}
+	if e, n := a.exitOfStart(); n == 1 {
+		return procID{pid: e.pid}
+	}
+	return found
+}
+
 // exitOfStart is the first exit that can be that of the start in doubt, and how many such there are: later than the start, of a process that
 // nobody knows and that led a session, as services do and as orphans and helpers do not.
 func (a *adoption) exitOfStart() (one exitRecord, n int) {
@@ -247,43 +302,40 @@ func (a *adoption) exitOfStart() (one exitRecord, n int) {
 	return one, n
 }
 
-// execFailed is the exit code of a fork whose execve failed, before anybody could be told (the Go runtime's).
-const execFailed = 253
-
 // startSlack is how much earlier than it was saved a start may seem to be: the kernel counts start times in hundredths of a second.
 const startSlack = 30 * time.Millisecond
 
 // findStarted looks for the process of the start that was being forked; a pid of 0: there is none. Under the keeper a process whose environment does not say whose it
 // is may be a fork that has not executed yet: a single one that leads a session must be it; of several none may live on.
-func (s *supervisor) findStarted(u *unit, since int64, known map[int]bool, pipes []int, exits *[]exitRecord) kin {
+func (s *supervisor) findStarted(u *unit, since int64, known map[int]bool, pipes []int, exits *[]exitRecord) procID {
 	if !haveProc() {
 		if s.keeper == nil {
 			return findByOutput(pipes, known)
 		}
 		return s.findBlindly(pipes, known, exits)
 	}
-	var nameless []kin
+	var nameless []procID
 	for range 20 {
 		nameless = nil
 		for _, p := range sysAllPids() {
 			st, err := readStat(p)
-			if known[p] || p == os.Getpid() || err != nil || s.keeper != nil && st.PPID != s.procs.root || sysMono()-int64(st.Age()) < since-int64(startSlack) {
+			if known[p] || p == os.Getpid() || err != nil || s.keeper != nil && st.PPID != os.Getppid() || sysMono()-int64(st.Age()) < since-int64(startSlack) {
 				continue
 			}
-			env, _ := foreignMemory(p, sysEnviron)
+			env := foreignMemory(p, sysEnviron)
 			switch id := envValue(env, "ZINIT_INVOCATION_ID"); {
 			case id == u.invocation:
-				return kin{p, st.Start}
+				return procID{p, st.Start}
 			case id == "" && s.keeper != nil && envValue(env, "ZINIT_SERVICE") == "":
-				nameless = append(nameless, kin{p, st.Start})
+				nameless = append(nameless, procID{p, st.Start})
 			}
 		}
 		if len(nameless) == 0 {
-			return kin{}
+			return procID{}
 		}
 		time.Sleep(5 * time.Millisecond) // a fork that has not executed yet gets its environment in a moment
 	}
-	nameless = slices.DeleteFunc(nameless, func(k kin) bool { return !sysLeads(k.pid) })
+	nameless = slices.DeleteFunc(nameless, func(k procID) bool { return !sysLeads(k.pid) })
 	if len(nameless) == 1 {
 		return nameless[0]
 	}
@@ -292,17 +344,17 @@ func (s *supervisor) findStarted(u *unit, since int64, known map[int]bool, pipes
 		_ = sysKill(-k.pid, sigKill)
 		_ = sysKillOne(k, sigKill)
 	}
-	return kin{}
+	return procID{}
 }
 
 // findBlindly is findStarted without /proc: when somebody still writes into the pipes of the start, it is the youngest child of the keeper that leads
 // a session and that nobody knows. (A child that has been forked once the pids have begun anew from 2 is not the youngest; then an older one is taken for it.)
 // A child that on a busy machine does not lead one yet has the pipes already, and is waited for.
-func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitRecord) kin {
+func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitRecord) procID {
 	const pause, patience = 5 * time.Millisecond, time.Second
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {
 		if !slices.ContainsFunc(pipes, func(fd int) bool { return !sysHungUp(fd) }) {
-			return kin{}
+			return procID{}
 		}
 		youngest := 0
 		for b := []byte(s.askKeeper(opFind, exits).text); len(b) >= 8; b = b[8:] {
@@ -311,14 +363,14 @@ func (s *supervisor) findBlindly(pipes []int, known map[int]bool, exits *[]exitR
 			}
 		}
 		if youngest != 0 || time.Now().After(end) {
-			return kin{pid: youngest}
+			return procID{pid: youngest}
 		}
 	}
 }
 
 // findByOutput is findStarted for a standalone server without /proc: of all that lead a session it is the one that has a pipe of the start as its stdout or stderr. The
 // pids above those that are known come first; there it is, unless the pids have begun anew since.
-func findByOutput(pipes []int, known map[int]bool) kin {
+func findByOutput(pipes []int, known map[int]bool) procID {
 	first := 2
 	for pid := range known {
 		first = max(first, pid+1)
@@ -327,117 +379,11 @@ func findByOutput(pipes []int, known map[int]bool) kin {
 		for n := range sysMaxPid {
 			pid := (first + n) % sysMaxPid
 			if pid > 1 && !known[pid] && sysLeads(pid) && (sysHasOpen(pid, 1, pipes) || sysHasOpen(pid, 2, pipes)) {
-				return kin{pid: pid}
+				return procID{pid: pid}
 			}
 		}
 	}
-	return kin{}
-}
-
-// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start. After a
-// standalone server they are children of somebody else; ours are those that write to our pipes.
-func (s *supervisor) discard() {
-	var left []int
-	for _, p := range sysAllPids() {
-		if st, err := readStat(p); err != nil || p == os.Getpid() || s.keeper != nil && st.PPID != os.Getppid() {
-			continue
-		}
-		if s.keeper == nil && !writesBelow(p, s.logs.fifos) {
-			continue
-		}
-		env, _ := foreignMemory(p, sysEnviron)
-		if envValue(env, "ZINIT_INVOCATION_ID") != "" {
-			logf(logWarn, "stopping process %d: it belongs to a service of a server whose state cannot be read", p)
-			left = append(left, p)
-		}
-	}
-	removeForeign(left, 2*time.Second)
-}
-
-// keepState opens the journal of a standalone server beside its socket, and returns what an earlier one left there, if that still counts.
-func (s *supervisor) keepState() *savedState {
-	if strings.HasPrefix(s.opts.socket, "@") {
-		return nil
-	}
-	fifos := ""
-	fd, err := sysOpenState(s.statePath())
-	if err == nil {
-		if fifos, err = s.makeFifoDir(fd); err == nil {
-			err = s.logs.keepFifos(fifos)
-		}
-	}
-	if err != nil {
-		if err != errNotSupported {
-			logf(logWarn, "the state cannot be kept beside the socket (%v): if this server dies, its services are not adopted", err)
-		}
-		return nil
-	}
-	return s.openState(fd, false)
-}
-
-// openState has the state kept in a file from now on, and returns what an earlier server saved there; nil when there is nothing, it is of another boot, or it is to be
-// ended unread.
-func (s *supervisor) openState(fd int, unread bool) *savedState {
-	j, err := openJournal(fd)
-	var st *savedState
-	if err == nil && !unread {
-		st, err = readState(j)
-	}
-	switch {
-	case err != nil:
-		logf(logError, "%v: what it describes is stopped, and everything is started anew", err)
-		s.discard()
-	case unread:
-		s.discard()
-	}
-	if st != nil && st.server.Boot == s.bootID {
-		s.saver.journal = j
-		return st
-	}
-	if j == nil {
-		if err = sysTruncate(fd); err == nil {
-			j, err = openJournal(fd)
-		}
-		if j == nil {
-			logf(logWarn, "the state cannot be kept (%v): if this server dies, its services are not adopted", err)
-			return nil
-		}
-	}
-	j.clear()
-	s.saver.journal = j
-	return nil
-}
-
-// forgetState removes what only the next server after a crash would need.
-func (s *supervisor) forgetState() {
-	if s.syslog != 0 {
-		_ = os.Remove(syslogPath)
-	}
-	if s.keeper == nil && s.saver.journal != nil {
-		_ = os.Remove(s.statePath())
-		_ = os.RemoveAll(s.logs.fifos)
-	}
-}
-
-// fifoStore lists the pipes that an earlier standalone server left, as the keeper would hand them.
-func (s *supervisor) fifoStore(st *savedState) map[string][]int {
-	store := map[string][]int{}
-	for n, u := range st.units {
-		started := u.PID != 0 || n == st.start.Name && u.Gen == st.start.Gen
-		if !u.State.live() || !started {
-			continue
-		}
-		out, err1 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, streamStdout))
-		err, err2 := sysOpenFifo(s.logs.fifoAt, fifoName(n, u.Gen, streamStderr))
-		if err1 != nil || err2 != nil {
-			if u.PID != 0 {
-				logf(logWarn, "the output of %s cannot be read any more: %v", n, firstError(err1, err2))
-			}
-			continue
-		}
-		store[logKey(n, u.Gen)] = []int{out, err}
-	}
-	return store
+	return procID{}
 }
 
 func firstError(errs ...error) error {
@@ -449,15 +395,12 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version. With --check-keeper
-// it proves the same of what the keeper holds, on descriptor 4.
+// checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version. keeper: that it reads
+// what the keeper holds has been proven before.
 func checkState(keeper bool) int {
 	j, err := openJournal(3)
 	if err == nil {
 		_, err = readState(j)
-	}
-	if err == nil && keeper {
-		err = checkRecord(4)
 	}
 	if err != nil {
 		fmt.Println("state bad", err)

@@ -1,5 +1,7 @@
 // supervisor_journal.go keeps what must outlive a server, in blocks of a mapped file that are written in place: their number follows that of the services, and never the number of changes.
 
+//go:build !windows
+
 package main
 
 import (
@@ -251,16 +253,17 @@ type savedCopy struct {
 	payload []byte // it lies in the map: use it at once
 }
 
-// each gives every record that counts.
-func (j *journal) each(yield func(savedCopy) bool) {
+// records are all that count.
+func (j *journal) records() (all []savedCopy) {
 	for at := journalHead; at < j.end; at += j.size(at) {
 		if j.copies(at) != 2 {
 			continue
 		}
-		if payload, seq, ok := j.newest(at); ok && len(payload) > 0 && !yield(savedCopy{at, seq, payload}) {
-			return
+		if payload, seq, ok := j.newest(at); ok && len(payload) > 0 {
+			all = append(all, savedCopy{at, seq, payload})
 		}
 	}
+	return all
 }
 
 // text returns what is written once in the block at a place that a record names.

@@ -1,5 +1,7 @@
 // supervisor_spawn.go brings starts to the kernel: goroutines prepare what can hang or wait, and the owner forks what is ready, one start between two turns.
 
+//go:build !windows
+
 package main
 
 import (
@@ -17,10 +19,12 @@ type start struct {
 	cfg        *config
 	invocation string
 
-	sp    *spec     // once prepared, with …
-	pipes *logPipes // … the pipes of its output
-	err   error     // why it cannot be started
-	id    uint64    // of its descriptors in the forking table
+	sp    *spec      // once prepared, with …
+	pipes *logPipes  // … the pipes of its output …
+	stdin *stdinPipe // … and our end of its stdin; nil: none
+	err   error      // why it cannot be started
+	unmet string     // the condition that does not hold: it is skipped
+	id    uint64     // of its descriptors in the forking table
 
 	since time.Time              // when its preparation began, or should have
 	at    atomic.Pointer[string] // the path that is looked at
@@ -77,7 +81,7 @@ func (s *supervisor) spawn(e *effect) {
 	s.starts.waiting = append(s.starts.waiting, &start{name: e.name, gen: e.gen, cfg: e.cfg, invocation: e.text})
 }
 
-// callBack takes a start back that has not been forked yet. One that has is brought down by the graph when it hears of it.
+// callBack takes a start back that has not been forked yet. One that has is brought down by the graph when it hears of it, which a stage must not hold up.
 func (s *supervisor) callBack(gen uint64) {
 	q := &s.starts
 	is := func(st *start) bool { return st.gen == gen && st.name != "" }
@@ -96,6 +100,8 @@ func (s *supervisor) callBack(gen uint64) {
 	}
 	if st != nil {
 		s.submit(st.failed("called back"))
+	} else if l := s.lives[gen]; l != nil && l.stage != nil {
+		l.stage.hurry()
 	}
 }
 
@@ -150,25 +156,81 @@ func (q *startQueue) lookFor(name string) *start {
 	return nil
 }
 
-// prepare does all for a start that can hang or wait: it looks at the program, makes the pipes of its output, and has the keeper hold them, before the process: were
+// prepare does all for a start that can hang or wait: it looks at the conditions and the program, makes the pipes of its output, and has the keeper hold them, before the process: were
 // this server killed in between, its pipes would have no reader and it would die of that. It runs on a goroutine of its own and touches nothing of the owner.
 func (s *supervisor) prepare(st *start) {
-	st.sp, st.err = resolve(st.cfg, st.cfg.Service.Exec, st.invocation, func(path string) { st.at.Store(&path) })
+	at := func(path string) { st.at.Store(&path) }
+	if st.unmet, st.err = unmetCondition(st.cfg, st.invocation, at); st.err != nil || st.unmet != "" {
+		return
+	}
+	st.sp, st.err = resolve(st.cfg, st.cfg.Service.Exec, st.invocation, at)
 	if st.err != nil {
 		return
+	}
+	if st.err = makeRuntimeDirs(st.cfg.Service.RuntimeDirs, st.sp.UID, st.sp.GID, func(path string) { st.at.Store(&path) }); st.err != nil {
+		return
+	}
+	if st.cfg.isExpanded(st.cfg.Logging.File) {
+		if st.err = s.configureLogs(st.cfg); st.err != nil {
+			return
+		}
+	}
+	if file := st.cfg.Service.PIDFile; file != "" {
+		at(file)
+		removeStale(file)
 	}
 	if st.pipes, st.err = s.logs.pipes(st.name, st.gen, st.sp.UID, st.sp.GID); st.err != nil {
 		return
 	}
-	if s.keeper != nil {
-		s.keeper.sendNow(packet{op: opStore, text: logKey(st.name, st.gen), fds: st.pipes.readFDs()}, linkTime)
+	st.sp.Stdout, st.sp.Stderr = st.pipes.Out, st.pipes.Err
+	if st.cfg.Service.Stdin == stdinFromPipe {
+		if st.sp.Stdin, st.stdin, st.err = s.newStdin(st.name, st.gen, st.sp.UID, st.sp.GID); st.err != nil {
+			st.pipes.closeWriteEnds()
+			return
+		}
+		defer sysClose(st.sp.Stdin)
 	}
-	st.err = s.table.give(st.id, []int{st.pipes.Out, st.pipes.Err})
+	if st.err = s.equip(st); st.err != nil {
+		st.pipes.closeWriteEnds()
+		return
+	}
+	defer closeAll(present(st.sp.Extra))
+	if s.keeper != nil {
+		s.keeper.sendNow(packet{op: opStore, text: logKey(st.name, st.gen), fds: append(st.pipes.readFDs(), st.stdin.fds()...)}, linkTime)
+	}
+	sockets := s.passTo(st)
+	s.giveCgroup(st)
+	if st.err == nil {
+		st.err = st.sp.stage.open(st.sp)
+	}
+	if st.err == nil {
+		st.err = s.table.give(st.id, st.sp.lend())
+		st.sp.stage.passed()
+	}
+	closeAll(sockets)
 	st.pipes.closeWriteEnds()
 }
 
-// prepared takes what a preparation has come to.
-func (s *supervisor) prepared(st *start) (failed []event) {
+// giveCgroup makes the control group of a service that is to have one. What cannot be had of it keeps nothing from starting.
+func (s *supervisor) giveCgroup(st *start) {
+	if !st.cfg.wantsCgroup() || st.err != nil {
+		return
+	}
+	group, problems := s.cgroups.make(st.cfg)
+	for _, text := range problems {
+		logf(logWarn, "%s: %s", st.name, text)
+	}
+	if group == "" {
+		return
+	}
+	if st.sp.stage == nil {
+		st.sp.stage = &stageStart{}
+	}
+	st.sp.stage.order.Cgroup = string(group)
+}
+
+// prepared takes what a preparation has come to, and returns what the graph is to be told of one that becomes no process.
+func (s *supervisor) prepared(st *start) (over []event) {
 	q := &s.starts
 	q.looking = slices.DeleteFunc(q.looking, func(other *start) bool { return other == st })
 	q.behind = slices.DeleteFunc(q.behind, func(other *start) bool {
@@ -183,6 +245,9 @@ func (s *supervisor) prepared(st *start) (failed []event) {
 	case st.err != nil:
 		s.abandon(st)
 		return []event{st.refused()}
+	case st.unmet != "":
+		s.abandon(st)
+		return []event{{kind: eventSkipped, name: st.name, gen: st.gen, text: st.unmet}}
 	default:
 		q.ready = append(q.ready, st)
 	}
@@ -237,6 +302,10 @@ func (s *supervisor) abandon(st *start) {
 	if st.pipes != nil {
 		background("log pipes", st.pipes.drain)
 	}
+	s.closeStdin(st.stdin, st.name, st.gen)
+	if st.sp != nil {
+		st.sp.stage.close()
+	}
 	s.release(st.name, st.gen)
 }
 
@@ -255,37 +324,67 @@ func (s *supervisor) forkNext() {
 		s.forkHelper(st)
 		return
 	}
-	s.decide(time.Now(), []event{s.fork(st)})
+	s.decide(time.Now(), s.fork(st))
 }
 
-// fork executes the program of a service, and returns what the graph is to be told.
-func (s *supervisor) fork(st *start) event {
+// fork executes the program of a service, or the stage before it, and returns what the graph is to be told: of a stage nothing yet.
+func (s *supervisor) fork(st *start) []event {
 	fds := s.table.take(st.id)
 	st.id = 0
-	if len(fds) != 2 {
+	if !st.sp.borrow(fds) {
 		closeAll(fds)
 		s.abandon(st)
-		return st.failed("the pipes for its output got lost")
+		return []event{st.failed("its pipes got lost")}
 	}
-	st.sp.Stdout, st.sp.Stderr = fds[0], fds[1]
 	s.saveStart(st.name, st.gen)
 	l := newLife(st.name, st.gen, st.cfg, st.pipes)
-	l.proc = s.procs.process(st.name, st.invocation, func(e exit) { s.ended(l, e) })
+	l.stdin = st.stdin
+	s.expectFork(l, st.invocation)
+	l.proc = s.procs.process(st.name, st.invocation, st.cfg.Lifecycle.KillMode, func(e exit) { s.ended(l, e) })
+	if st.sp.stage != nil { // before the process is there, which may end at once
+		l.proc.leaf = leaf(st.sp.stage.order.Cgroup)
+		l.stage, l.staged = st.sp.stage, make(chan struct{})
+	}
+	s.listenTo(l)
 	st.err = s.procs.begin(l.proc, st.sp)
 	closeAll(fds)
 	if st.err != nil {
+		s.forking.Delete(st.invocation)
 		s.abandon(st)
-		return st.refused()
+		return []event{st.refused()}
 	}
 	s.lives[st.gen] = l
-	return event{kind: eventSpawned, name: st.name, gen: st.gen, pid: l.proc.pid}
+	if st.sp.stage != nil {
+		s.awaitProgram(st, l)
+		return nil
+	}
+	return []event{{kind: eventSpawned, name: st.name, gen: st.gen, pid: l.proc.mainPID()}}
+}
+
+// awaitProgram has the graph told, on a goroutine of its own, when the stage of a service has executed the program. When it could not, its end is the failure of the start.
+// The pid is saved at once: several starts may be so far, and the next server must find them all.
+func (s *supervisor) awaitProgram(st *start, l *life) {
+	if u := s.g.units[st.name]; u != nil && u.gen == st.gen {
+		s.save([]*unit{u})
+	}
+	background("start of a service", func() {
+		if st.err = l.stage.wait(st.limit()); st.err != nil {
+			ev := st.refused()
+			ev.pid = l.proc.mainPID()
+			l.refused = &ev
+			l.proc.kill() // one that answers has ended
+		} else {
+			s.submit(event{kind: eventSpawned, name: st.name, gen: st.gen, pid: l.proc.mainPID()})
+		}
+		close(l.staged)
+	})
 }
 
 // execute has the owner start a helper, and waits for that. It is for goroutines of the server; the descriptors in sp stay theirs.
 func (s *supervisor) execute(p *process, sp *spec) error {
 	mine := *sp
 	st := &start{sp: &mine, proc: p, done: make(chan struct{}), id: s.starts.ids.Add(1)}
-	if err := s.table.give(st.id, []int{sp.Stdout, sp.Stderr}); err != nil {
+	if err := s.table.give(st.id, sp.lend()); err != nil {
 		return err
 	}
 	s.inbox.put(note{start: st})
@@ -295,8 +394,7 @@ func (s *supervisor) execute(p *process, sp *spec) error {
 
 func (s *supervisor) forkHelper(st *start) {
 	fds := s.table.take(st.id)
-	if len(fds) == 2 {
-		st.sp.Stdout, st.sp.Stderr = fds[0], fds[1]
+	if st.sp.borrow(fds) {
 		st.err = s.procs.begin(st.proc, st.sp)
 	} else {
 		st.err = errors.New("the pipe for its output got lost")

@@ -152,7 +152,7 @@ func TestUnsavedExitsAreNotAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.keeper.close()
-	s.procs = newProcsOf(false)
+	s.procs = newProcs(false)
 	defer s.procs.close()
 	acks := func() (list []uint64) {
 		s.keeper.flush(patience)
@@ -205,7 +205,7 @@ func TestAdoptedPipesAreReadOrClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	if _, err := h.adopt("s", 1, []logEnd{{Stream: "stdout", FD: 1 << 20}, {Stream: "stderr", FD: fd}}); err == nil {
+	if _, err := h.adopt("s", 1, []logEnd{{Stream: "stdout", FD: 1 << 20}, {Stream: "stderr", FD: fd}}, nil); err == nil {
 		t.Fatal("a descriptor that is not open was adopted")
 	}
 	if _, err := sysFileSize(fd); !errors.Is(err, syscall.EBADF) {
@@ -229,7 +229,7 @@ func TestEndedPipeDoesNotSpin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := sysDup(lp.out.fd)
+	other, err := sysDup(lp.read[0].fd)
 	if err != nil {
 		t.Fatal(err)
 	}

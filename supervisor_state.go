@@ -1,11 +1,14 @@
 // supervisor_state.go says what of the graph is saved for the next server, saves what a turn has changed, and reads it back; where it is kept is the journal's concern.
 
+//go:build !windows
+
 package main
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -14,6 +17,7 @@ type savedRecord struct {
 	Unit   *savedUnit   `json:"unit,omitempty"`
 	Server *savedServer `json:"server,omitempty"`
 	Start  *savedStart  `json:"start,omitempty"`
+	Proxy  *savedProxy  `json:"proxy,omitempty"`
 }
 
 // savedUnit is one unit. Times are CLOCK_MONOTONIC nanoseconds, 0 for none; states and reasons have their names, so that a later version may order them anew.
@@ -25,10 +29,15 @@ type savedUnit struct {
 	Again        bool           `json:"again,omitempty"`
 	Forced       bool           `json:"forced,omitempty"`
 	ByItself     bool           `json:"by_itself,omitempty"`
+	KilledFor    string         `json:"killed_for,omitempty"`
+	Undoing      bool           `json:"undoing,omitempty"`
+	Prevented    bool           `json:"prevented,omitempty"`
+	Skipped      string         `json:"skipped,omitempty"`
 	Cause        *failureReason `json:"cause,omitempty"`
 	Reason       *failureReason `json:"reason,omitempty"`
 	Gen          uint64         `json:"gen,omitempty"`
 	PID          int            `json:"pid,omitempty"`
+	Forks        bool           `json:"forks,omitempty"` // its pid_file has not named the main process yet
 	Ticks        uint64         `json:"ticks,omitempty"`
 	Invocation   string         `json:"invocation,omitempty"`
 	Started      int64          `json:"started,omitempty"`
@@ -46,13 +55,15 @@ type savedUnit struct {
 	HealthError  string         `json:"health_error,omitempty"`
 	Checks       int            `json:"checks,omitempty"`
 	Failures     int            `json:"failures,omitempty"`
+	Said         *savedSaid     `json:"said,omitempty"`
 	BootBlocked  int64          `json:"boot_blocked,omitempty"`
 	BootStarting int64          `json:"boot_starting,omitempty"`
 	BootReady    int64          `json:"boot_ready,omitempty"`
 
-	Exit   uint64 `json:"exit,omitempty"` // the keeper's record of its last end
-	Config int    `json:"config"`         // the blocks of its configuration …
-	Next   int    `json:"next,omitempty"` // … and of the changed one
+	Exit   uint64 `json:"exit,omitempty"`   // the keeper's record of its last end
+	Staged int    `json:"staged,omitempty"` // the process that is about to execute the program; its start time is Ticks
+	Config int    `json:"config"`           // the blocks of its configuration …
+	Next   int    `json:"next,omitempty"`   // … and of the changed one
 }
 
 // savedConfig is the configuration of one unit, as text of a service file.
@@ -74,6 +85,7 @@ type savedServer struct {
 	Closing powerKind `json:"closing,omitempty"`
 	Code    int       `json:"code,omitempty"`
 	Began   int64     `json:"began,omitempty"`
+	Limit   int64     `json:"limit,omitempty"` // its time, ms; 0: that of the options
 	Asked   bool      `json:"asked,omitempty"`
 	Killed  bool      `json:"killed,omitempty"`
 }
@@ -91,6 +103,7 @@ type savedStart struct {
 type saver struct {
 	journal       *journal
 	places        map[string]*savedPlace
+	proxies       map[string]proxyPlace
 	server, start int // their blocks
 	said          savedServer
 	late          []*unit // could not be saved yet
@@ -132,18 +145,18 @@ func (c monoClock) load(n int64) time.Time {
 }
 
 // leaveNames are what the state calls the reasons to stop.
-var leaveNames = map[leave]string{staying: "", leaveCascade: "cascade", leaveStop: "stop", leaveRestart: "restart", leaveDelete: "delete", leaveShutdown: "shutdown"}
+var leaveNames = [...]string{staying: "", leaveCascade: "cascade", leaveBound: "bound", leaveStop: "stop", leaveRestart: "restart", leaveDelete: "delete", leaveShutdown: "shutdown"}
 
 func (u *unit) saved(c monoClock, ticks uint64) *savedUnit {
-	s := &savedUnit{Name: u.name, State: u.state, Up: u.up, Leave: leaveNames[u.leave], Again: u.restartAfterStop, Forced: u.forced, ByItself: u.byItself,
+	s := &savedUnit{Name: u.name, State: u.state, Up: u.up, Leave: leaveNames[u.leave], Again: u.restartAfterStop, Forced: u.forced, ByItself: u.byItself, KilledFor: u.killedFor, Undoing: u.undoing, Prevented: u.prevented, Skipped: u.skipped,
 		Cause: u.cause, Reason: u.reason, Gen: u.gen, Invocation: u.invocation, ExitCode: u.exitCode, Tries: u.tries,
 		RestartCount: u.restartCount, Pending: u.pending, HealthOK: u.health.ok, HealthError: u.health.lastError,
 		Checks: u.health.checks, Failures: u.health.failures,
 		Started: c.save(u.started), RunningAt: c.save(u.runningAt), LastStart: c.save(u.lastStart), LastStop: c.save(u.lastStop),
-		StartDue: c.save(u.startDue), StopDue: c.save(u.stopDue),
+		StartDue: c.save(u.startDue), StopDue: c.save(u.stopDue), Said: u.savedSaid(c),
 		BootBlocked: c.save(u.bootBlocked), BootStarting: c.save(u.bootStarting), BootReady: c.save(u.bootReady)}
 	if u.spawned {
-		s.PID, s.Ticks = u.pid, ticks
+		s.PID, s.Ticks, s.Forks = u.pid, ticks, u.forks
 	}
 	if u.pending {
 		s.RestartDue = c.save(u.restartDue)
@@ -199,7 +212,7 @@ func (v *saver) putConfig(c *config) (int, error) {
 }
 
 // unit saves one unit.
-func (v *saver) unit(u *unit, c monoClock, ticks uint64) error {
+func (v *saver) unit(u *unit, c monoClock, ticks uint64, staged procID) error {
 	p := v.place(u)
 	cfgAt, nxtAt, err := p.cfgAt, p.nxtAt, error(nil)
 	if p.cfg != u.cfg {
@@ -216,6 +229,9 @@ func (v *saver) unit(u *unit, c monoClock, ticks uint64) error {
 	}
 	r := u.saved(c, ticks)
 	r.Exit, r.Config, r.Next = p.exit, cfgAt, nxtAt
+	if staged.pid != 0 {
+		r.Staged, r.Ticks = staged.pid, staged.start
+	}
 	if p.at, err = v.put(p.at, savedRecord{Unit: r}); err != nil {
 		return err
 	}
@@ -246,7 +262,7 @@ func (s *supervisor) save(changed []*unit) {
 			}
 			continue
 		}
-		if e := guarded(func() error { return v.unit(u, c, s.ticksOf(u)) }); e != nil {
+		if e := guarded(func() error { return v.unit(u, c, s.ticksOf(u), s.stagedOf(u)) }); e != nil {
 			err = e
 			if !slices.Contains(v.late, u) {
 				v.late = append(v.late, u)
@@ -263,7 +279,7 @@ func (s *supervisor) save(changed []*unit) {
 func (s *supervisor) saveServer(c monoClock) (err error) {
 	r := savedServer{Boot: s.bootID, Loaded: s.loaded, Gen: s.g.gen, Seq: s.logs.lastSeq(), Started: c.save(s.begun)}
 	if cl := s.g.closing; cl != nil {
-		r.Closing, r.Code, r.Began, r.Asked, r.Killed = cl.kind, cl.code, c.save(cl.began), cl.asked, cl.killed
+		r.Closing, r.Code, r.Began, r.Limit, r.Asked, r.Killed = cl.kind, cl.code, c.save(cl.began), s.g.limit.Milliseconds(), cl.asked, cl.killed
 	}
 	about := r
 	about.Gen, about.Seq, about.Started, about.Began = r.Gen>>6, r.Seq>>seqMark, 0, 0
@@ -301,7 +317,17 @@ func (s *supervisor) ticksOf(u *unit) uint64 {
 	if l == nil || l.proc == nil {
 		return 0
 	}
-	return l.proc.ticks()
+	return l.proc.ticks(u.pid)
+}
+
+// stagedOf is the process of a unit in its stage, if it is there.
+func (s *supervisor) stagedOf(u *unit) procID {
+	l := s.lives[u.gen]
+	if u.spawned || l == nil || l.stage == nil {
+		return procID{}
+	}
+	pid := l.proc.mainPID()
+	return procID{pid, l.proc.ticks(pid)}
 }
 
 // savedState is a journal that was read.
@@ -312,15 +338,17 @@ type savedState struct {
 	cfg    map[string]*config
 	next   map[string]*config
 
+	proxies map[string]proxyPlace
+
 	at                map[string]int // blocks of units
 	serverAt, startAt int
 }
 
 // readState understands a journal. It is nil where nothing was ever saved.
 func readState(j *journal) (*savedState, error) {
-	st := &savedState{units: map[string]savedUnit{}, cfg: map[string]*config{}, next: map[string]*config{}, at: map[string]int{}}
+	st := &savedState{units: map[string]savedUnit{}, cfg: map[string]*config{}, next: map[string]*config{}, proxies: map[string]proxyPlace{}, at: map[string]int{}}
 	newest := map[string]uint64{}
-	for c := range j.each {
+	for _, c := range j.records() {
 		var r savedRecord
 		if err := json.Unmarshal(c.payload, &r); err != nil {
 			return nil, fmt.Errorf("%w: %v", errDamaged, err)
@@ -330,16 +358,21 @@ func readState(j *journal) (*savedState, error) {
 			st.server, st.serverAt = *r.Server, c.at
 		case r.Start != nil:
 			st.start, st.startAt = *r.Start, c.at
+		case r.Proxy != nil:
+			st.proxies[r.Proxy.Name] = proxyPlace{at: c.at, cfgAt: r.Proxy.Config}
 		case r.Unit != nil && c.seq > newest[r.Unit.Name]:
 			newest[r.Unit.Name] = c.seq
 			st.units[r.Unit.Name], st.at[r.Unit.Name] = *r.Unit, c.at
 		}
 	}
 	if st.serverAt == 0 {
-		if len(st.units) > 0 {
+		if len(st.units)+len(st.proxies) > 0 {
 			return nil, errDamaged
 		}
 		return nil, nil
+	}
+	if err := st.readProxies(j); err != nil {
+		return nil, err
 	}
 	for n, u := range st.units {
 		var err error
@@ -369,7 +402,7 @@ func (u *savedUnit) known() error {
 func leaveNamed(name string) (leave, bool) {
 	for l, n := range leaveNames {
 		if n == name {
-			return l, true
+			return leave(l), true
 		}
 	}
 	return staying, false
@@ -405,6 +438,9 @@ func (v *saver) keep(st *savedState, g *graph) {
 		v.places[n] = &savedPlace{u: u, at: at, cfg: u.cfg, next: u.next, cfgAt: s.Config, nxtAt: s.Next, exit: s.Exit}
 		used[at], used[s.Config], used[s.Next] = true, true, true
 	}
+	for _, p := range st.proxies {
+		used[p.at], used[p.cfgAt] = true, true
+	}
 	v.journal.sweep(used)
 }
 
@@ -414,6 +450,9 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 	g.gen = st.server.Gen
 	if st.server.Closing != "" {
 		g.closing = &closing{kind: st.server.Closing, code: st.server.Code, began: c.load(st.server.Began), asked: st.server.Asked, killed: st.server.Killed}
+		if ms := st.server.Limit; ms > 0 {
+			g.limit = millis(ms)
+		}
 	}
 	var live []*unit
 	for n := range st.units {
@@ -430,9 +469,9 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 			live = append(live, u)
 		}
 	}
-	slices.SortFunc(live, func(a, b *unit) int { return int(a.gen) - int(b.gen) })
+	sort.Slice(live, func(i, j int) bool { return live[i].gen < live[j].gen })
 	for _, n := range g.names() {
-		g.reface(g.units[n])
+		g.publish(g.units[n])
 	}
 	g.booted = len(g.units) > 0
 	return live
@@ -440,16 +479,19 @@ func (g *graph) restore(st *savedState, c monoClock) []*unit {
 
 func (u *unit) restoreFrom(s savedUnit, c monoClock) {
 	u.leave, _ = leaveNamed(s.Leave)
-	u.up, u.restartAfterStop, u.forced, u.byItself = s.Up, s.Again, s.Forced, s.ByItself
+	u.up, u.restartAfterStop, u.forced, u.byItself, u.skipped = s.Up, s.Again, s.Forced, s.ByItself, s.Skipped
+	u.killedFor, u.undoing, u.prevented = s.KilledFor, s.Undoing, s.Prevented
 	u.cause, u.reason, u.gen, u.invocation, u.exitCode = s.Cause, s.Reason, s.Gen, s.Invocation, s.ExitCode
 	u.pid, u.spawned = s.PID, s.PID != 0
 	u.started, u.runningAt, u.lastStart, u.lastStop = c.load(s.Started), c.load(s.RunningAt), c.load(s.LastStart), c.load(s.LastStop)
+	u.forks = s.Forks
 	u.tries, u.restartCount, u.pending, u.restartDue = s.Tries, s.RestartCount, s.Pending, c.load(s.RestartDue)
 	u.startDue, u.stopDue = c.load(s.StartDue), c.load(s.StopDue)
+	u.restoreSaid(s.Said, c)
 	u.health.ok, u.health.lastError, u.health.checks, u.health.failures = s.HealthOK, s.HealthError, s.Checks, s.Failures
 	u.bootBlocked, u.bootStarting, u.bootReady = c.load(s.BootBlocked), c.load(s.BootStarting), c.load(s.BootReady)
 	u.boots = s.BootBlocked != 0 || s.BootStarting != 0
-	if u.spawned && u.cfg.Health != nil && (u.state == starting || u.state == running) {
+	if h := u.cfg.Health; u.spawned && h.asked() && (u.state == starting || u.state == running && h.Interval > 0) {
 		u.probeDue = c.now
 	}
 }

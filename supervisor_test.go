@@ -6,7 +6,9 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,11 +142,34 @@ func describe(g *graph) string {
 	for _, n := range g.names() {
 		u := g.units[n]
 		fmt.Fprintf(&b, "%s %s up=%v leave=%d gen=%d pid=%d again=%v forced=%v itself=%v tries=%d restarts=%d pending=%v live=%d/%d checks=%d face=%+v %v %v",
-			n, u.state, u.up, u.leave, u.gen, u.pid, u.restartAfterStop, u.forced, u.byItself, u.tries, u.restartCount, u.pending, u.liveRequiring, u.liveAfter, u.health.checks, u.face.live, u.cfg.Dependencies, u.next != nil)
+			n, u.state, u.up, u.leave, u.gen, u.pid, u.restartAfterStop, u.forced, u.byItself, u.tries, u.restartCount, u.pending, u.standingRequiring, u.standingAfter, u.health.checks, u.summary.live, u.cfg.Dependencies, u.next != nil)
 		if u.reason != nil {
 			b.WriteString(" " + u.reason.String())
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// TestTheStartIsABurst: on a slow machine the services take long to load, and that is no time to collect garbage.
+func TestTheStartIsABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		usual := debug.SetGCPercent(100)
+		defer debug.SetGCPercent(usual)
+		var over atomic.Int32
+		b := newBurst(func() { over.Add(1) })
+		defer b.over.Stop()
+		for _, pause := range []time.Duration{time.Minute, burstOver - 1, burstOver - 1} {
+			time.Sleep(pause)
+			b.add(1)
+		}
+		if over.Load() != 0 {
+			t.Error("it was over while services were loaded and started")
+		}
+		time.Sleep(burstOver)
+		synctest.Wait()
+		if n := over.Load(); n != 1 {
+			t.Errorf("a pause ended it %d times", n)
+		}
+	})
 }

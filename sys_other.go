@@ -1,6 +1,6 @@
 //go:build !linux && !windows
 
-// sys_other.go holds what macOS and other unixes do in the place of sys_linux.go, and nothing that decides.
+// sys_other.go has what macOS and other Unix systems do in the place of sys_linux.go and its parts; no decisions are made there.
 
 package main
 
@@ -10,17 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// --- logs ---
-
-// logSplices is false: bytes for a raw file pass through its queue.
-const logSplices = false
 
 // logNewPipe makes a pipe with a non-blocking read end and a blocking write end that belongs to uid and gid (-1: leave).
 func logNewPipe(uid, gid int) (r, w int, err error) {
@@ -52,86 +46,6 @@ func logGrow(int, int) {}
 // logReopen knows no path of a terminal here.
 func logReopen(int) error { return unix.ENOTTY }
 
-// logInner is nothing where there is no tee(2).
-type logInner struct{}
-
-func (*logInner) close() {}
-
-func (*scratch) peek(int) ([]byte, bool, error) { return nil, false, errUnspliced }
-
-func logSplice(int, *os.File, int) (int, error) { return 0, errUnspliced }
-
-// logPoller waits for each pipe on a goroutine of its own, which takes a buffer only when there is something to read.
-type logPoller struct {
-	scratches sync.Pool
-	mu        sync.Mutex
-	files     map[int]*os.File // duplicates of the watched descriptors
-	ready     func(fd int, sc *scratch) bool
-	ended     chan struct{}
-	started   chan struct{}
-}
-
-func newLogPoller() (*logPoller, error) {
-	return &logPoller{
-		scratches: sync.Pool{New: func() any { return newScratch() }},
-		files:     map[int]*os.File{}, ended: make(chan struct{}), started: make(chan struct{}),
-	}, nil
-}
-
-// watch calls ready whenever fd is readable, until ignore.
-func (lp *logPoller) watch(fd int) error {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	f := os.NewFile(uintptr(dup), "log pipe")
-	lp.mu.Lock()
-	lp.files[fd] = f
-	lp.mu.Unlock()
-	background("log pipe", func() {
-		<-lp.started
-		rc, err := f.SyscallConn()
-		if err != nil {
-			return
-		}
-		_ = rc.Read(func(uintptr) bool {
-			sc := lp.scratches.Get().(*scratch)
-			for lp.watches(fd, f) && lp.ready(fd, sc) {
-			}
-			lp.scratches.Put(sc)
-			return !lp.watches(fd, f)
-		})
-	})
-	return nil
-}
-
-func (lp *logPoller) watches(fd int, f *os.File) bool {
-	lp.mu.Lock()
-	defer lp.mu.Unlock()
-	return lp.files[fd] == f
-}
-
-func (lp *logPoller) ignore(fd int) {
-	lp.mu.Lock()
-	f := lp.files[fd]
-	delete(lp.files, fd)
-	lp.mu.Unlock()
-	if f != nil {
-		background("log pipe", func() { f.Close() }) // a close waits for the reader, who may be the caller
-	}
-}
-
-// run gives the goroutines their function and returns when the poller is closed.
-func (lp *logPoller) run(ready func(fd int, sc *scratch) bool) {
-	lp.ready = ready
-	close(lp.started)
-	<-lp.ended
-}
-
-func (lp *logPoller) close() { close(lp.ended) }
-
-// --- rpc ---
-
 // peerOf asks the kernel who is at the other end of a Unix socket: LOCAL_PEERCRED and LOCAL_PEERPID of unix(4).
 func peerOf(sock syscall.Conn) (p peer) {
 	raw, err := sock.SyscallConn()
@@ -152,16 +66,12 @@ func peerOf(sock syscall.Conn) (p peer) {
 	return p
 }
 
-// --- proc ---
-
 func sysChildDefaults() {}
 
 // sysReaper has SIGCHLD reported to events. Orphans go to launchd: there is no subreaper here.
 func sysReaper(events chan os.Signal) { signal.Notify(events, unix.SIGCHLD) }
 
 func sysMakeRoom(int) {}
-
-func sysShield() {}
 
 // sysFork executes sp in a new session; sibling is for Linux.
 func sysFork(sp *spec, _ bool) (pid, pidfd int, err error) {
@@ -194,8 +104,10 @@ func sysClose(fd int) error { return syscall.Close(fd) }
 
 func sysKillGroup(pgid, _, sig int) error { return syscall.Kill(-pgid, syscall.Signal(sig)) }
 
+func sysKillMain(pid, _, sig int) error { return syscall.Kill(pid, syscall.Signal(sig)) }
+
 // sysKillOne signals one process if it is still the one we know.
-func sysKillOne(k kin, sig int) error {
+func sysKillOne(k procID, sig int) error {
 	if st, err := readStat(k.pid); err != nil || st.Start != k.start {
 		return syscall.ESRCH
 	}
@@ -322,50 +234,11 @@ func sysOpenNull() (int, error) {
 	return syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 }
 
-// --- terminal ---
-
-// terminalSize gives the size of the terminal that fd is, 80×24 where it does not know its own; ok is false when it is none.
-func terminalSize(fd int) (cols, rows int, ok bool) {
-	if _, err := unix.IoctlGetTermios(fd, unix.TIOCGETA); err != nil {
-		return 0, 0, false
-	}
-	ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-	if err != nil || ws.Col == 0 || ws.Row == 0 {
-		return 80, 24, true
-	}
-	return int(ws.Col), int(ws.Row), true
-}
-
-// terminalRaw makes a terminal hand over each key at once, unchanged and not shown (cfmakeraw of termios(3)), and returns how it was.
-func terminalRaw(fd int) (*termState, error) {
-	before, err := unix.IoctlGetTermios(fd, unix.TIOCGETA)
-	if err != nil {
-		return nil, err
-	}
-	raw := *before
-	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-	raw.Oflag &^= unix.OPOST
-	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
-	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
-	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-	return before, unix.IoctlSetTermios(fd, unix.TIOCSETA, &raw)
-}
-
-// terminalSet puts a terminal into a state that it had before.
-func terminalSet(fd int, state *termState) error {
-	return unix.IoctlSetTermios(fd, unix.TIOCSETA, state)
-}
-
-// --- keeper ---
-
 const (
-	sysHasKeeper = false
-	sigPwr       = 30
-	sigRtmin     = 0 // there are no real-time signals
-	sigRtmax     = 0
+	sigPwr   = 30
+	sigRtmin = 0 // there are no real-time signals
+	sigRtmax = 0
 )
-
-func sysSubreaper() {}
 
 func sysPrivate() {}
 
@@ -375,31 +248,69 @@ func sysSendPacket(int, []byte, []int) error { return errNotSupported }
 
 func sysRecvPacket(int, []byte) (int, []int, error) { return 0, nil, errNotSupported }
 
-func sysMemfd(string) (int, error) { return -1, errNotSupported }
+// sysReadAll reads a whole file by its descriptor, from the start.
+func sysReadAll(fd int) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	data := make([]byte, st.Size)
+	n, err := unix.Pread(fd, data, 0)
+	return data[:max(n, 0)], err
+}
 
-func sysMemfdWith(string, []byte) (int, error) { return -1, errNotSupported }
+// sysMemfdWith is a file with data and without a name.
+func sysMemfdWith(name string, data []byte) (int, error) {
+	f, err := os.CreateTemp("", name)
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return -1, err
+	}
+	if _, err := f.Write(data); err != nil {
+		return -1, err
+	}
+	return sysDup(int(f.Fd()))
+}
 
-func sysReadAll(int) ([]byte, error) { return nil, errNotSupported }
+// sysTakeControl makes a terminal the controlling one of the session that we lead.
+func sysTakeControl(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0) }
 
-func sysCloexec(int) {}
+func sysDupTo(fd, to int) error { return unix.Dup2(fd, to) }
 
-func sysOpenProgram(string) (int, error) { return -1, errNotSupported }
+// sysHangUp makes a terminal ours again, and takes it away from whoever has it open (revoke(2)).
+func sysHangUp(path string) {
+	_ = os.Chown(path, os.Geteuid(), -1)
+	_ = unix.Revoke(path)
+}
 
-func sysSameFile(int, string) bool { return true }
+// sysExec executes a program in our place.
+func sysExec(name string, argv, env []string) error { return syscall.Exec(name, argv, env) }
 
-func sysForkServer(string, []string, []int) (int, error) { return 0, errNotSupported }
+// sysNoNewPrivs and the next ones are for what other systems do not have.
+func sysNoNewPrivs() error { return errNotSupported }
 
-func sysParentSignal(int) {}
+func sysCgroup(int) string { return "" }
+
+func sysExists(string) bool { return false }
+
+func sysWriteHolding(int, string) error { return errNotSupported }
+
+func sysMissingCaps([]int) int { return -1 }
+
+func sysKeepCaps() error { return errNotSupported }
+
+func sysAmbientCaps([]int, bool) error { return errNotSupported }
+
+func sysCloexec(fd int) { unix.CloseOnExec(fd) }
 
 func sysLeads(int) bool { return false }
 
 const sysMaxPid = 1
 
 func sysHasOpen(int, int, []int) bool { return false }
-
-func sysOutOfMemory() int { return 0 }
-
-func sysLeaders(int) []byte { return nil }
 
 func sysHungUp(int) bool { return false }
 
@@ -409,27 +320,15 @@ func sysGroup(int) int { return 0 }
 
 func sysListenSyslog(string) (int, error) { return -1, errNotSupported }
 
+func sysWatchDir(string) <-chan struct{} { return nil }
+
 func sysPeekMessage(int, []byte) (int, int, error) { return 0, 0, errNotSupported }
 
 func sysDropMessage(int) {}
 
-func sysForkCommand(string, []string) (int, bool, error) { return 0, false, errNotSupported }
-
-func sysTakeTerminal() {}
-
-func sysGiveTerminal(int) {}
-
-func sysWaitAny() (int, uint32, bool) { return 0, 0, false }
-
-func sysAnyChild() bool { return false }
-
-func sysKillAll(bool, int) {}
-
 func sysTryBinary(string, []string, []int, int, time.Duration) (string, error) {
 	return "", errNotSupported
 }
-
-func sysComputed(int) time.Duration { return -1 }
 
 func sysExecKeeping(string, []string, []string, []int) error { return errNotSupported }
 
@@ -437,6 +336,8 @@ var monoStart = time.Now()
 
 // sysMono is a clock that only this process knows: there is no adoption here.
 func sysMono() int64 { return int64(time.Since(monoStart)) }
+
+func sysSuspended() time.Duration { return 0 }
 
 func sysPwrite(int, []byte, int64) error { return errNotSupported }
 
@@ -454,58 +355,63 @@ func sysRemoveAt(int, string) {}
 
 func sysOpenFifo(int, string) (int, error) { return -1, errNotSupported }
 
+func sysWriteFifo(int, string) (int, error) { return -1, errNotSupported }
+
 func sysOpenState(string) (int, error) { return -1, errNotSupported }
 
 func sysIsFile(int) bool { return false }
 
-// --- boot ---
+func sysTrySiblings() bool { return false }
 
-const oNoCtty = 0
+func sysSessionTerminals() []string { return nil }
 
-func sysMount(source, target, kind string, flags uintptr, data string) error { return errNotSupported }
+func sysTellTerminal(string, string) error { return errNotSupported }
 
-func sysUnmount(string, bool) error { return errNotSupported }
+func sysForceDown(string) error { return errNotSupported }
 
-func sysMounted(string) bool { return false }
-
-func sysVolatile(string) bool { return false }
-
-func sysMknod(name string, mode, major, minor uint32) error { return errNotSupported }
-
-func sysLeadsNowhere(int) bool { return false }
-
-func sysConsole(string, []int) error { return errNotSupported }
-
-func sysLoadModule(*os.File, string, bool) error { return errNotSupported }
-
-func sysSetHostname(string) error { return errNotSupported }
-
-func sysLoopbackUp() error { return errNotSupported }
-
-func sysSwapOn(string, int, bool) error { return errNotSupported }
-
-func sysSwapOff(string) error { return errNotSupported }
-
-func sysSync() {}
-
-func sysReboot(powerKind) error { return errNotSupported }
-
-func sysSwitchRoot(string) error { return errNotSupported }
-
-func sysExec(string, []string, []string) error { return errNotSupported }
-
-func sysStartOn(*os.File, string, []string, []string) (int, error) { return 0, errNotSupported }
-
-func sysWatchdogTimeout(*os.File, int) (int, error) { return 0, errNotSupported }
-
-func sysKeepMask() {}
-
-func sysUnread(int) bool { return false }
+func sysAskInit(string) bool { return false }
 
 func sysOwnTable() bool { return false }
 
 func sysListenAgain(int) error { return errNotSupported }
 
-func sysReadable(int) bool { return false }
-
 func sysProcessLimit() int { return 1 << 30 }
+
+// The calls by which the state of a terminal is read and set (termios(3)).
+const ioctlGetTermios, ioctlSetTermios = unix.TIOCGETA, unix.TIOCSETA
+
+// sysMountPoints lists where something is mounted (getfsstat(2)). It touches none of them.
+func sysMountPoints() ([]string, error) {
+	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
+	if err != nil {
+		return nil, os.NewSyscallError("getfsstat", err)
+	}
+	all := make([]unix.Statfs_t, n)
+	if n, err = unix.Getfsstat(all, unix.MNT_NOWAIT); err != nil {
+		return nil, os.NewSyscallError("getfsstat", err)
+	}
+	points := make([]string, n)
+	for i := range points {
+		points[i] = unix.ByteSliceToString(all[i].Mntonname[:])
+	}
+	return points, nil
+}
+
+// sysPoll would wait for what services say of their readiness.
+type sysPoll struct{}
+
+func newSysPoll() (*sysPoll, error) { return nil, errNotSupported }
+
+func (*sysPoll) add(int) error { return errNotSupported }
+
+func (*sysPoll) remove(int) {}
+
+func (*sysPoll) wait() ([]int, error) { return nil, errNotSupported }
+
+func sysListenNotify(string) (int, error) { return -1, errNotSupported }
+
+func sysPeekNotify(int, []byte) (n, pid, uid, fds int, err error) { return 0, 0, 0, 0, errNotSupported }
+
+func sysPeekPipe(int, []byte) ([]byte, bool, error) { return nil, false, errNotSupported }
+
+func sysOwnedDir(string) bool { return false }

@@ -19,21 +19,23 @@ import (
 
 // Signals have other numbers on MIPS and on macOS.
 const (
-	sigHup  = int(unix.SIGHUP)
-	sigInt  = int(unix.SIGINT)
-	sigKill = int(unix.SIGKILL)
-	sigUsr1 = int(unix.SIGUSR1)
-	sigUsr2 = int(unix.SIGUSR2)
-	sigPipe = int(unix.SIGPIPE)
-	sigTerm = int(unix.SIGTERM)
-	sigChld = int(unix.SIGCHLD)
-	sigCont = int(unix.SIGCONT)
-	sigStop = int(unix.SIGSTOP)
-	sigTstp = int(unix.SIGTSTP)
-	sigTtin = int(unix.SIGTTIN)
-	sigTtou = int(unix.SIGTTOU)
-	sigUrg  = int(unix.SIGURG)
-	sigProf = int(unix.SIGPROF)
+	sigHup   = int(unix.SIGHUP)
+	sigInt   = int(unix.SIGINT)
+	sigKill  = int(unix.SIGKILL)
+	sigUsr1  = int(unix.SIGUSR1)
+	sigQuit  = int(unix.SIGQUIT)
+	sigWinch = int(unix.SIGWINCH)
+	sigUsr2  = int(unix.SIGUSR2)
+	sigPipe  = int(unix.SIGPIPE)
+	sigTerm  = int(unix.SIGTERM)
+	sigChld  = int(unix.SIGCHLD)
+	sigCont  = int(unix.SIGCONT)
+	sigStop  = int(unix.SIGSTOP)
+	sigTstp  = int(unix.SIGTSTP)
+	sigTtin  = int(unix.SIGTTIN)
+	sigTtou  = int(unix.SIGTTOU)
+	sigUrg   = int(unix.SIGURG)
+	sigProf  = int(unix.SIGPROF)
 )
 
 // sysSignals are the names of the signals by number, without SIG; the first is none.
@@ -53,6 +55,11 @@ const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 // logSetNonblock changes the open file behind fd; the other end of a pipe is not touched.
 func logSetNonblock(fd int) error {
 	return os.NewSyscallError("fcntl of a log pipe", unix.SetNonblock(fd, true))
+}
+
+// sysBlocking has reads and writes of a descriptor wait, or not.
+func sysBlocking(fd int, wait bool) error {
+	return os.NewSyscallError("fcntl", unix.SetNonblock(fd, !wait))
 }
 
 // sysReadRegular is readRegular for the common case, with a third of its calls and allocations: a boot reads thousands of files.
@@ -235,67 +242,11 @@ func sysKeepOwner(f *os.File, path string) error {
 	return nil
 }
 
-// termState is how a terminal treats what is typed and written.
-type termState = unix.Termios
-
-// waitReadable waits until there is something to read, or the end of it; false after so many milliseconds. Less than 0 is for ever.
-func waitReadable(fd, ms int) bool {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, ms)
-		if err != unix.EINTR {
-			return n != 0
-		}
-	}
-}
-
-// terminalSignals tells of a new size, and of job control: isStop asks us to stop. From then on nothing else does so on our behalf: the
-// runtime keeps its handler of SIGTSTP for as long as the program runs.
-func terminalSignals(ch chan os.Signal) {
-	signal.Notify(ch, unix.SIGWINCH, unix.SIGCONT, unix.SIGTSTP)
-}
-
-func isStop(sig os.Signal) bool { return sig == unix.SIGTSTP }
-
-// suspend asks our process group to stop, as a terminal does for Ctrl-Z.
-func suspend() { _ = unix.Kill(0, unix.SIGTSTP) }
-
-// stopUntilContinued stops this process, unless its process group is orphaned: like the system we then ignore SIGTSTP, as nobody could
-// continue us. A parent of our own group counts as one that has a shell above it, unless it leads the session.
-func stopUntilContinued() {
-	session, _ := unix.Getsid(0)
-	parent := os.Getppid()
-	theirs, err := unix.Getsid(parent)
-	if parent <= 0 || err != nil || theirs != session {
-		return
-	}
-	if group, err := unix.Getpgid(parent); err != nil || group == unix.Getpgrp() && parent == session {
-		return
-	}
-	continued := make(chan os.Signal, 1)
-	signal.Notify(continued, unix.SIGCONT)
-	defer signal.Stop(continued)
-	if unix.Kill(os.Getpid(), unix.SIGSTOP) == nil {
-		<-continued
-	}
-}
-
-// sysForeground runs a program on our terminal until it ends, and says how it failed, if so.
-func sysForeground(path string, argv []string) (failure string, err error) {
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
-	if err != nil {
-		return "", &os.PathError{Op: "fork/exec", Path: path, Err: err}
-	}
-	var status syscall.WaitStatus
-	for err = syscall.EINTR; err == syscall.EINTR; {
-		_, err = syscall.Wait4(pid, &status, 0, nil)
-	}
-	switch {
-	case status.Signaled():
-		failure = "signal: " + status.Signal().String()
-	case status != 0:
-		failure = "exit status " + strconv.Itoa(status.ExitStatus())
-	}
-	return failure, err
+// sysReadable says whether there is something to read, or to accept.
+func sysReadable(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
 }
 
 // sysDup copies a descriptor; the copy is closed by an exec.

@@ -34,12 +34,15 @@ const (
 	kindNotSupported     errorKind = "not_supported"
 )
 
-// errorKinds gives each kind its code. The first five are those of the standard.
-var errorKinds = []struct {
+// kindRow is what clients are told of a kind of errors.
+type kindRow struct {
 	kind errorKind
 	code int
 	doc  string
-}{
+}
+
+// errorKinds gives each kind its code. The first five are those of the standard.
+var errorKinds = []kindRow{
 	{kindParseError, -32700, "the line is no JSON text"},
 	{kindInvalidRequest, -32600, "the JSON text is no request"},
 	{kindMethodNotFound, -32601, "there is no such method"},
@@ -79,8 +82,8 @@ type errorData struct {
 
 func (e *rpcError) Error() string { return e.Message }
 
-// rpcFail makes an error of a kind.
-func rpcFail(kind errorKind, format string, args ...any) *rpcError {
+// refuse makes an error of a kind.
+func refuse(kind errorKind, format string, args ...any) *rpcError {
 	e := &rpcError{Code: -32603, Message: fmt.Sprintf(format, args...), Data: errorData{Kind: kind}}
 	for _, k := range errorKinds {
 		if k.kind == kind {
@@ -124,135 +127,39 @@ type serviceStatus struct {
 	Name          string        `json:"name"`
 	Kind          unitKind      `json:"kind"`
 	State         state         `json:"state"`
-	Wish          wish          `json:"wish"`
-	PID           int           `json:"pid"`
-	ExitCode      *int          `json:"exit_code"`
-	Reason        *wireReason   `json:"reason"`
-	Health        *healthStatus `json:"health"`
-	UptimeMS      int64         `json:"uptime_ms"`
-	RestartCount  int           `json:"restart_count"`
-	RestartInMS   *int64        `json:"restart_in_ms"`
-	BlockedBy     []string      `json:"blocked_by"`
-	ConfigChanged bool          `json:"config_changed"`
+	Wish          wish          `json:"wish"`                  // what is wanted
+	PID           int           `json:"pid"`                   // 0: no process
+	ExitCode      *int          `json:"exit_code"`             // of the last end; null: it did not end, or by a signal
+	Reason        *wireReason   `json:"reason"`                // why it failed; null: it did not
+	Health        *healthStatus `json:"health"`                // null: no check
+	StatusText    string        `json:"status_text,omitempty"` // what it says of itself, as STATUS= of sd_notify
+	UptimeMS      int64         `json:"uptime_ms"`             // since the start of the present process; 0: none
+	RestartCount  int           `json:"restart_count"`         // since the last request
+	RestartInMS   *int64        `json:"restart_in_ms"`         // null: no restart is pending
+	BlockedBy     []string      `json:"blocked_by"`            // names of what is in the way
+	ConfigChanged bool          `json:"config_changed"`        // its file has changed since it was started
+	Skipped       string        `json:"skipped,omitempty"`     // the entry of its [conditions] that did not hold at its last start
 }
 
 // serviceStatusFull is serviceStatus and what takes longer to find out.
 type serviceStatusFull struct {
 	serviceStatus
-	LastStart   int64     `json:"last_start"` // ms since the epoch, 0: never
-	LastStop    int64     `json:"last_stop"`
-	CPUPercent  float64   `json:"cpu_percent"` // of the main process, 100 is one core
-	MemoryBytes int64     `json:"memory_bytes"`
+	LastStart   int64     `json:"last_start"`   // ms since the epoch; 0: never
+	LastStop    int64     `json:"last_stop"`    // ms since the epoch; 0: never
+	CPUPercent  float64   `json:"cpu_percent"`  // of the main process, 100 is one core
+	MemoryBytes int64     `json:"memory_bytes"` // resident memory of the main process
 	Class       unitClass `json:"class"`
 	Critical    bool      `json:"critical"`
 	Oneshot     bool      `json:"oneshot"`
-	Path        string    `json:"path"`
+	Path        string    `json:"path"` // its file
 	Description string    `json:"description"`
 }
 
 type healthStatus struct {
-	OK        bool   `json:"ok"`
-	LastError string `json:"last_error"`
-	Checks    int    `json:"checks"`
-	Failures  int    `json:"failures"`
-}
-
-// wireReason is a FailureReason: only the members of its type are written.
-type wireReason struct {
-	Type       reasonType `json:"type"`
-	Code       *int       `json:"code"` // null: nobody could learn it
-	Signal     int        `json:"signal"`
-	Name       string     `json:"name"`
-	Core       bool       `json:"core"`
-	Attempts   int        `json:"attempts"`
-	LastError  string     `json:"last_error"`
-	Service    string     `json:"service"`
-	Message    string     `json:"message"`
-	Dependency string     `json:"dependency"`
-}
-
-// wireReasonMembers says which members a reason of each type has.
-var wireReasonMembers = []struct {
-	kind    reasonType
-	members []string
-}{
-	{reasonExitCode, []string{"code"}},
-	{reasonSignal, []string{"signal", "name", "core"}},
-	{reasonStartTimeout, nil},
-	{reasonStopTimeout, nil},
-	{reasonHealth, []string{"attempts", "last_error"}},
-	{reasonDependencyFailed, []string{"service"}},
-	{reasonSpawnError, []string{"message"}},
-	{reasonMissingDependency, []string{"dependency"}},
-}
-
-func wireReasonOf(r *failureReason) *wireReason {
-	if r == nil {
-		return nil
-	}
-	w := &wireReason{Type: r.Type, Signal: r.Signal, Core: r.Core, Attempts: r.Attempts, LastError: r.LastError,
-		Service: r.Service, Message: r.Message, Dependency: r.Dependency}
-	if r.CodeKnown {
-		w.Code = &r.Code
-	}
-	if r.Type == reasonSignal {
-		w.Name = signalName(r.Signal)
-	}
-	return w
-}
-
-// String is the sentence for people, the same that the server writes to its log.
-func (w *wireReason) String() string {
-	f := failureReason{Type: w.Type, Signal: w.Signal, Core: w.Core, Attempts: w.Attempts, LastError: w.LastError,
-		Service: w.Service, Message: w.Message, Dependency: w.Dependency}
-	if w.Code != nil {
-		f.Code, f.CodeKnown = *w.Code, true
-	}
-	return f.String()
-}
-
-// MarshalJSON writes the members of the reason's type, and no others.
-func (w *wireReason) MarshalJSON() ([]byte, error) {
-	type kind struct {
-		Type reasonType `json:"type"`
-	}
-	k := kind{w.Type}
-	switch w.Type {
-	case reasonExitCode:
-		return encodeJSON(nil, struct {
-			kind
-			Code *int `json:"code"`
-		}{k, w.Code})
-	case reasonSignal:
-		return encodeJSON(nil, struct {
-			kind
-			Signal int    `json:"signal"`
-			Name   string `json:"name"`
-			Core   bool   `json:"core"`
-		}{k, w.Signal, w.Name, w.Core})
-	case reasonHealth:
-		return encodeJSON(nil, struct {
-			kind
-			Attempts  int    `json:"attempts"`
-			LastError string `json:"last_error"`
-		}{k, w.Attempts, w.LastError})
-	case reasonDependencyFailed:
-		return encodeJSON(nil, struct {
-			kind
-			Service string `json:"service"`
-		}{k, w.Service})
-	case reasonSpawnError:
-		return encodeJSON(nil, struct {
-			kind
-			Message string `json:"message"`
-		}{k, w.Message})
-	case reasonMissingDependency:
-		return encodeJSON(nil, struct {
-			kind
-			Dependency string `json:"dependency"`
-		}{k, w.Dependency})
-	}
-	return encodeJSON(nil, k)
+	OK        bool   `json:"ok"`         // the last check passed
+	LastError string `json:"last_error"` // why the last one that failed did
+	Checks    int    `json:"checks"`     // since the start
+	Failures  int    `json:"failures"`   // in a row
 }
 
 // tenth rounds to what people read, and keeps numbers away that JSON does not have.
@@ -272,8 +179,6 @@ const (
 	modeSystem     serverMode = "system"
 )
 
-var serverModes = []string{string(modeStandalone), string(modeContainer), string(modeSystem)}
-
 // wish is what is wanted of a unit.
 type wish string
 
@@ -282,23 +187,23 @@ const (
 	wishDown wish = "down"
 )
 
-var wishes = []string{string(wishUp), string(wishDown)}
-
-// wireWords lists the words of a type that has few; nil: any string. rpc.discover says it.
-func wireWords(t reflect.Type) []string {
+// wordsOf are the words of a type that has few. rpc.discover lists them.
+func wordsOf(t reflect.Type) []string {
 	switch t {
 	case reflect.TypeFor[state]():
 		return stateNames[:]
 	case reflect.TypeFor[wish]():
-		return wishes
+		return []string{string(wishUp), string(wishDown)}
 	case reflect.TypeFor[serverMode]():
-		return serverModes
+		return []string{string(modeStandalone), string(modeContainer), string(modeSystem)}
 	case reflect.TypeFor[unitKind]():
 		return unitKinds
 	case reflect.TypeFor[unitClass]():
 		return unitClasses
 	case reflect.TypeFor[logStream]():
 		return streamWords
+	case reflect.TypeFor[changeType]():
+		return changeTypes
 	}
 	return nil
 }
@@ -323,13 +228,15 @@ type infoResult struct {
 	Socket     string     `json:"socket"`
 	Kernel     string     `json:"kernel"`
 	Cgroup     string     `json:"cgroup"`
-	Degraded   []string   `json:"degraded"`
+	Degraded   []string   `json:"degraded"` // what does not work here, and what that means
+
+	ShutdownAtMS *int64 `json:"shutdown_at_ms"` // when the planned shutdown begins, since the epoch; null: none is planned
 }
 
 type putResult struct {
 	OK       bool      `json:"ok"`
 	Name     string    `json:"name"`
-	Path     *string   `json:"path"`
+	Path     *string   `json:"path"` // the file that was written; null: none
 	Warnings []problem `json:"warnings"`
 }
 
@@ -343,37 +250,37 @@ type checkResult struct {
 type stateResult struct {
 	OK        bool     `json:"ok"`
 	State     state    `json:"state"`
-	BlockedBy []string `json:"blocked_by,omitempty"`
+	BlockedBy []string `json:"blocked_by,omitempty"` // with the state blocked: names of what is in the way
 }
 
 type waitResult struct {
 	State     state    `json:"state"`
-	BlockedBy []string `json:"blocked_by,omitempty"`
+	BlockedBy []string `json:"blocked_by,omitempty"` // with the state blocked: names of what is in the way
 }
 
 type bulkResult struct {
-	OK       bool        `json:"ok"`
-	Services []string    `json:"services"`
-	Skipped  []string    `json:"skipped"`
-	Errors   []nameError `json:"errors"`
+	OK       bool          `json:"ok"`
+	Services []string      `json:"services"` // those that it was done to
+	Skipped  []string      `json:"skipped"`  // those of class system
+	Errors   []bulkFailure `json:"errors"`   // where it failed
 }
 
 type statsResult struct {
-	Name        string    `json:"name"`
-	PID         int       `json:"pid"`
-	CPUPercent  float64   `json:"cpu_percent"`
-	MemoryBytes int64     `json:"memory_bytes"`
-	Threads     int       `json:"threads"`
-	FDs         int       `json:"fds"`
-	Processes   int       `json:"processes"`
-	Children    childList `json:"children"`
+	Name        string         `json:"name"`
+	PID         int            `json:"pid"`
+	CPUPercent  float64        `json:"cpu_percent"` // 100 is one processor
+	MemoryBytes int64          `json:"memory_bytes"`
+	Threads     int            `json:"threads"`
+	FDs         int            `json:"fds"`       // open files
+	Processes   int            `json:"processes"` // itself and its descendants
+	Children    []childProcess `json:"children"`
 }
 
 type childProcess struct {
 	PID         int     `json:"pid"`
 	PPID        int     `json:"ppid"`
 	Command     string  `json:"command"`
-	CPUPercent  float64 `json:"cpu_percent"`
+	CPUPercent  float64 `json:"cpu_percent"` // 100 is one processor
 	MemoryBytes int64   `json:"memory_bytes"`
 }
 
@@ -382,9 +289,9 @@ type whyResult struct {
 	Name    string      `json:"name"`
 	State   state       `json:"state"`
 	Blocked bool        `json:"blocked"`
-	Reasons []whyReason `json:"reasons"`
-	Todo    []string    `json:"todo"` // what a person can do about the root causes
-	Text    string      `json:"text"` // all of it for people
+	Reasons []whyReason `json:"reasons"` // the chain down to the root causes
+	Todo    []string    `json:"todo"`    // what a person can do about the root causes
+	Text    string      `json:"text"`    // all of it for people
 }
 
 type treeResult struct {
@@ -403,7 +310,7 @@ type processNode struct {
 	PID      int           `json:"pid"`
 	PPID     int           `json:"ppid"`
 	Command  string        `json:"command"`
-	Service  string        `json:"service"`
+	Service  string        `json:"service"` // whose main process it is; "": of none
 	Children []processNode `json:"children"`
 }
 
@@ -418,41 +325,25 @@ type debugResult struct {
 }
 
 type debugService struct {
-	Status     *serviceStatusFull `json:"status" null:"no"`
-	Invocation string             `json:"invocation"`
-	Generation uint64             `json:"generation"`
-	Config     configValue        `json:"config"`
-}
-
-// bootUnit holds times in ms since the server started; null: it did not come to that.
-type bootUnit struct {
-	Name       string   `json:"name"`
-	Kind       unitKind `json:"kind"`
-	State      state    `json:"state"`
-	BlockedMS  *int64   `json:"blocked_ms"`
-	StartingMS *int64   `json:"starting_ms"`
-	ReadyMS    *int64   `json:"ready_ms"`
-}
-
-type bootResult struct {
-	TotalMS  int64      `json:"total_ms"` // until the last unit was ready
-	Services []bootUnit `json:"services"`
-	Chain    []string   `json:"chain"` // the critical chain, first to last
+	Status     serviceStatusFull `json:"status"`
+	Invocation string            `json:"invocation"` // ZINIT_INVOCATION_ID of the present or last start
+	Generation uint64            `json:"generation"` // number of the present or last start
+	Config     configValue       `json:"config"`
 }
 
 type subscribeResult struct {
-	Subscription int64 `json:"subscription"`
+	Subscription int64 `json:"subscription"` // its number in notifications, and for events.unsubscribe
 }
 
 type restartResult struct {
 	OK        bool     `json:"ok"`
-	StateFile *string  `json:"state_file"`
-	Services  []string `json:"services"`
+	StateFile *string  `json:"state_file"` // null under the keeper
+	Services  []string `json:"services"`   // those that keep running
 }
 
 type upgradeResult struct {
 	OK      bool   `json:"ok"`
-	Version string `json:"version"`
+	Version string `json:"version"` // of the new binary
 }
 
 type xinetStatus struct {
@@ -472,17 +363,28 @@ type xinetStatus struct {
 	LastError         string   `json:"last_error"`
 }
 
+// changeType says what an event is: a change of state, a new or changed configuration, or the end of a service.
+type changeType string
+
+const (
+	changeState   changeType = "state"
+	changeConfig  changeType = "config"
+	changeRemoved changeType = "removed"
+)
+
+var changeTypes = []string{string(changeState), string(changeConfig), string(changeRemoved)}
+
 // serviceEvent is the params of an `event` notification. From, To and Reason belong to type state.
 type serviceEvent struct {
 	Subscription int64       `json:"subscription"`
 	Seq          uint64      `json:"seq"` // grows by 1 over all events
 	TimeMS       int64       `json:"time_ms"`
-	Type         string      `json:"type"`
+	Type         changeType  `json:"type"`
 	Service      string      `json:"service"`
-	From         *state      `json:"from"`
-	To           *state      `json:"to"`
-	Reason       *wireReason `json:"reason"`
-	Lost         uint64      `json:"lost,omitempty"`
+	From         *state      `json:"from"`           // of type state
+	To           *state      `json:"to"`             // of type state
+	Reason       *wireReason `json:"reason"`         // of type state; null: it did not fail
+	Lost         uint64      `json:"lost,omitempty"` // events that this client missed before
 }
 
 // logNote is the params of a `log` notification.
@@ -494,20 +396,24 @@ type logNote struct {
 // followedLine is a line, and how many a slow client missed before it.
 type followedLine struct {
 	logLine
-	Lost uint64 `json:"lost,omitempty"`
+	Lost uint64 `json:"lost,omitempty"` // lines that this client missed before
 }
 
-// Lists that can be large.
-type (
-	serviceList []serviceStatusFull
-	nameList    []string
-	childList   []childProcess
-	lineList    []logLine
-	textList    []string // of log lines
-)
+// textList is the texts of log lines.
+type textList []string
 
 type (
 	configValue map[string]any // CONFIG
 	document    map[string]any // any JSON object
 	eitherOf    []any          // a result of one of these types
 )
+
+// configError refuses a configuration for what is wrong with it.
+func configError(errs []problem) *rpcError {
+	e := refuse(kindConfigError, "%s", errs[0].Message)
+	if len(errs) > 1 {
+		e.Message += fmt.Sprintf(" (and %d more)", len(errs)-1)
+	}
+	e.Data.Errors = errs
+	return e
+}

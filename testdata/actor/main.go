@@ -37,6 +37,7 @@ var words = map[string]func(string){
 	"tick":   func(s string) { appendTo(s, os.Getenv("ZINIT_INVOCATION_ID")+"\n") },
 	"touch":  func(s string) { appendTo(s, "") },
 	"await":  await,
+	"pings":  pings,
 	// die ends by a signal.
 	"die": func(s string) {
 		signal.Reset()
@@ -82,9 +83,9 @@ var words = map[string]func(string){
 	},
 	// uptime prints how long the kernel has been running, in milliseconds.
 	"uptime": func(string) {
-		var ts [2]int64
+		var ts syscall.Timespec
 		_, _, _ = syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 7, uintptr(unsafe.Pointer(&ts)), 0)
-		fmt.Println("uptime", ts[0]*1000+ts[1]/1e6)
+		fmt.Println("uptime", ts.Nano()/1e6)
 	},
 	"setsid": func(string) { _, _ = syscall.Setsid() },
 	// long=LETTER:N prints N lines of 300 times that letter.
@@ -263,4 +264,26 @@ func syslog(text string) {
 	if err != nil {
 		fmt.Println("syslog:", err)
 	}
+}
+
+// pings=N asks the server of the machine so many times, one every 50 ms, and prints the longest that an answer took.
+func pings(s string) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: "/run/zinit.sock"})
+	}
+	var slowest time.Duration
+	answer := make([]byte, 4096)
+	for range number(s) {
+		begin := time.Now()
+		if err == nil {
+			_, err = syscall.Write(fd, []byte(`{"jsonrpc":"2.0","id":1,"method":"system.ping"}`+"\n"))
+		}
+		if err == nil {
+			_, err = syscall.Read(fd, answer)
+		}
+		slowest = max(slowest, time.Since(begin))
+		time.Sleep(50 * time.Millisecond)
+	}
+	fmt.Println("slowest", slowest.Milliseconds(), "ms", err)
 }

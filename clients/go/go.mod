@@ -1,0 +1,3 @@
+module zinit/clients/go
+
+go 1.23
