@@ -27,7 +27,7 @@ import (
 // answerLimit is how long a call that need not wait may take before the server counts as dead.
 const answerLimit = 30 * time.Second
 
-// frameLimit bounds one answer of the server: status of some hundred thousand services.
+// frameLimit is the longest line that is accepted from the server, in bytes.
 const frameLimit = 256 << 20
 
 // serverConn is a connection to a server: JSON-RPC 2.0, one text per line.

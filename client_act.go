@@ -34,7 +34,7 @@ func (c *cli) act(method string, p params, good ...state) int {
 	})
 }
 
-// await makes a call that waits, for all names at once, and says how each of them came out.
+// await calls a method that waits, for all names in parallel, and prints the result of each.
 func (c *cli) await(method string, p params, good ...state) int {
 	var answer waitResult
 	return c.awaitAll(method, p, &answer, func(name string) int {

@@ -144,7 +144,7 @@ func cmdCompletion(c *cli) int {
 	return exitDone
 }
 
-// shellQuote quotes a text that has no ' for all shells.
+// shellQuote quotes a text for all shells; a ' in it becomes ’.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", "’") + "'" }
 
 // cmdComplete prints what the last of its words can become, each with its help behind a tab; ":" stands for the names of files.
@@ -165,7 +165,7 @@ func cmdComplete(c *cli) int {
 	return exitDone
 }
 
-// completes says what a word behind others can be: its kind (see wordsOf), and what of cur is certain already.
+// completes returns what the word after words can be: its kind (see wordsOf), the part of cur that is fixed, and the rest.
 func (c *cli) completes(words []string, cur string) (kind, lead, rest string) {
 	known, position, first := globalFlags, 0, ""
 	var cmd *command

@@ -31,7 +31,7 @@ func cmdSet(c *cli) int {
 	return c.putFile("service.set", conf, params{})
 }
 
-// readConfig reads the service that a file describes, - is stdin, with its text, and reports what is wrong with it.
+// readConfig reads the configuration in a file, or stdin for -, and prints its errors. The exit code is exitDone if there are none.
 func readConfig(file string) (*config, int) {
 	var conf *config
 	var bad []problem

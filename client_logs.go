@@ -130,7 +130,7 @@ func parseSince(s string, now time.Time) (int64, error) {
 	return 0, fmt.Errorf("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
 }
 
-// linesAgain is how many lines from before a follower asks the next server for, to go on behind the last one that it has shown.
+// linesAgain is how many old lines a follower requests after the server was replaced, to continue after the last line that it printed.
 const linesAgain = 10000
 
 // followLogs prints lines as they come, until Ctrl-C or the end of the server.

@@ -13,7 +13,7 @@ import (
 // runlevels are the words of init(8) that a program which is not PID 1 understands.
 var runlevels = map[string]string{"0": "poweroff", "6": "reboot"}
 
-// shutdownWords makes a command line of ours of the words of shutdown(8): -h is a power-off there, and so is a time alone; no word at all is in a minute.
+// shutdownWords translates the arguments of shutdown(8): -h, or a time alone, means power-off; no arguments mean +1.
 func shutdownWords(words []string) []string {
 	if len(words) == 0 {
 		words = []string{"+1"}
@@ -32,8 +32,8 @@ func shutdownWords(words []string) []string {
 	return line
 }
 
-// cmdGoDown asks for a shutdown, power-off, reboot or halt, and waits until the server is gone; one that is planned for later is only asked for.
-// A server that ends before it has answered has done what was asked; one that is silent has not.
+// cmdGoDown requests a shutdown, power-off, reboot or halt and waits until the server has ended. With a delay it returns at once.
+// If the server ends before it answers, the request counts as done; if it does not answer in time, that is an error.
 func cmdGoDown(c *cli) int {
 	name, p := c.cmd.name, params{}
 	for _, kind := range []string{"poweroff", "reboot", "halt"} {
@@ -78,7 +78,7 @@ func cmdGoDown(c *cli) int {
 	return c.waitGone()
 }
 
-// connectOrSignal finds the server. Where none answers and PID 1 is zinit, root tells that one by a signal what to do at once, and is done.
+// connectOrSignal connects to the server. If none answers and PID 1 is zinit, root sends PID 1 the signal for an immediate shutdown instead; done is then true.
 func (c *cli) connectOrSignal(name string, now bool) (code int, done bool) {
 	if _, err := c.dial(); err == nil {
 		return exitDone, false

@@ -124,7 +124,7 @@ func replMain(socket string) int {
 	return r.code
 }
 
-// interrupt ends the running command, or begins the line anew where the system edits it.
+// interrupt ends the running command or, if the terminal driver edits the line, prints a new prompt.
 func (r *repl) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -206,7 +206,7 @@ func (r *repl) signalled(sig os.Signal) {
 	}
 }
 
-// key obeys a key; done is true when the line is complete, or (more is false) the input at its end.
+// key handles a key. done is true when the line is complete or, with more false, the input has ended.
 func (r *repl) key(k key) (line string, more, done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

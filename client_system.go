@@ -49,7 +49,7 @@ func cmdMetrics(c *cli) int {
 	})
 }
 
-// cmdUpgrade has the server go over to another binary, or to what is at its own path now. Services do not notice.
+// cmdUpgrade makes the server switch to another binary, by default to the file that is now at its own path. Services keep running.
 func cmdUpgrade(c *cli) int {
 	p := params{}
 	if len(c.args) > 0 {
@@ -97,7 +97,7 @@ func (c *cli) untilNewServer(version string) error {
 	}
 }
 
-// cmdCall makes any call; there is no telling how long it takes.
+// cmdCall makes any call. It has no time limit without --timeout.
 func cmdCall(c *cli) int {
 	var p any
 	if len(c.args) > 1 {

@@ -111,7 +111,7 @@ func (c *cli) room() int { return cmp.Or(c.width, math.MaxInt) }
 // fit cuts a line to the terminal.
 func (c *cli) fit(line string) string { return cut(line, c.room()) }
 
-// foldTo breaks a text into lines for a terminal where it stands behind so many columns; elsewhere it is one.
+// foldTo folds a text to the width of the terminal minus `behind` columns. Without a terminal it is one line.
 func (c *cli) foldTo(s string, behind int) []string {
 	if c.width == 0 {
 		return []string{visible(s)}

@@ -48,7 +48,7 @@ type serviceDef struct {
 	PIDFile           string // "": the first process is the main process
 }
 
-// execDef is a command as it was written: exactly one of the two is set; neither means that there is no command.
+// execDef is a command as written in the file. At most one of the two is set; if neither is, there is no command.
 type execDef struct {
 	Line string
 	Argv []string
@@ -147,7 +147,7 @@ func (p problem) String() string {
 	return visible(p.Path) + ": " + s
 }
 
-// Bounds of what a file may ask of us. A service file of a thousand lines is already strange.
+// Limits of a service file.
 const (
 	maxFileBytes  = 1 << 20
 	maxFileValues = 10000 // keys and list elements
@@ -282,7 +282,7 @@ var fields = []*field{
 	{section: "xinet", key: "pass", kind: kindFlag, def: false, doc: "give the sockets to the service instead of copying", at: func(c *config) any { return &c.Xinet.Pass }},
 }
 
-// sectionsOf says which sections may stand beside each other, by the one that says what the file describes.
+// sectionsOf lists the sections that a file of this kind may have; nil for an unknown kind.
 func sectionsOf(kind unitKind) []string {
 	switch kind {
 	case unitService:

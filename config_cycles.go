@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// misfit is what is wrong with the place of a unit among the others: the name in its lists that is too much, and a sentence.
+// misfit is an error in the dependencies of a unit: the name in its lists to remove, and the message.
 type misfit struct{ name, text string }
 
 // checkGraph returns for each unit what is wrong with its place among the others: a dependency on itself, a cycle over
@@ -26,7 +26,7 @@ func checkGraph(all map[string]*config) map[string]misfit {
 	return bad
 }
 
-// ownMisfit is what is wrong with the lists of a unit whatever the others are.
+// ownMisfit checks the lists of one unit without looking at other units.
 func ownMisfit(c *config) misfit {
 	name, d := c.Service.Name, &c.Dependencies
 	if slices.Contains(d.Conflicts, name) {
@@ -59,10 +59,10 @@ func cycleText(way []string) string {
 	return "dependency cycle: " + strings.Join(way, " -> ") + "; remove one of these from requires, binds or after"
 }
 
-// maxWays is for how many members of one group of units that reach each other a way of their own is looked for.
+// maxWays is the number of members of one strongly connected group for which a cycle is searched.
 const maxWays = 100
 
-// misfits says of each member of a group of units that reach each other what is wrong with it: it is on a cycle, and this is a shortest one.
+// misfits adds an error for each member of a strongly connected group, with a shortest cycle that it is on.
 func misfits(all map[string]*config, group []string, bad map[string]misfit) {
 	members, in := map[string]bool{}, map[string]bool{}
 	for _, n := range group {
@@ -93,8 +93,8 @@ func misfits(all map[string]*config, group []string, bad map[string]misfit) {
 	}
 }
 
-// wayBack is a shortest way from a unit with this configuration over what each waits for back to itself, nil when there is none. It looks at nothing but
-// what can be reached from it. It begins with its first name, so that it reads the same whoever is asked about.
+// wayBack returns a shortest dependency cycle through the unit with this configuration, or nil if there is none. It looks only at
+// what can be reached from it. The cycle begins with its alphabetically first name, so that it is the same for all members.
 func wayBack(c *config, of func(name string) *config) []string {
 	self := c.Service.Name
 	before := map[string]string{}

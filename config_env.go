@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// envFile gives each variable that the files of env_file set to take, in order; those that are missing and begin with "-" say nothing. at is told each file before it
+// envFile gives each variable that the files of env_file set to take, in order; a missing file whose name begins with "-" is ignored. at is called with each file before it
 // is read.
 func (d *serviceDef) envFile(at func(string), take func(key, value string) error) error {
 	for _, path := range d.EnvFiles {
@@ -23,8 +23,8 @@ func (d *serviceDef) envFile(at func(string), take func(key, value string) error
 	return nil
 }
 
-// envProblems are the lines that keep a service from starting, in those files that there are and that we may read. Whether a relative path means the same file to
-// the server nobody knows here.
+// envProblems finds the lines that keep a service from starting, in the files that exist and are readable. Relative paths are skipped: they may be other files to
+// the server.
 func envProblems(configs []*config) (bad []problem) {
 	for _, c := range configs {
 		check := func(_, value string) error {
@@ -46,7 +46,7 @@ func envProblems(configs []*config) (bad []problem) {
 	return bad
 }
 
-// readEnvFile reads KEY=VALUE lines. Blank lines and those that begin with # say nothing. A line that cannot be meant, or that take refuses, is a *badEnvLine.
+// readEnvFile reads KEY=VALUE lines. Blank lines and lines that begin with # are ignored. A line that is invalid, or that take refuses, is a *badEnvLine error.
 func (d *serviceDef) readEnvFile(path string, take func(key, value string) error) error {
 	data, err := readRegular(path, maxFileBytes)
 	if err != nil {
@@ -70,7 +70,7 @@ func (d *serviceDef) readEnvFile(path string, take func(key, value string) error
 // envSpace is what may stand around keys and values.
 const envSpace = " \t\r"
 
-// badEnvLine is a line of an env_file that is none.
+// badEnvLine is an invalid line of an env_file.
 type badEnvLine struct {
 	path   string
 	number int // from 1

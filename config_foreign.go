@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// foreign is what several words of others are called here.
+// foreign maps keys of other supervisors to one of ours.
 type foreign struct {
 	section, key string
 	words        string // in lower case, with _ between
@@ -58,7 +58,7 @@ func foreignWords() []foreign {
 	}
 }
 
-// foreignPhrases are words of others that no single key stands for.
+// foreignPhrases are keys of other supervisors that no single key replaces, each with an explanation.
 var foreignPhrases = [][2]string{
 	{"numprocs", "in zinit this is a template, NAME@.toml, with `instances` in [service]"},
 	{"process_name", "in zinit the name is that of the file, or `name` in [service]"},

@@ -87,7 +87,7 @@ func (r *reader) checkProbe(given bool) {
 	}
 }
 
-// asked says that a service is asked again and again; the others tell by themselves when they are ready. No check is neither.
+// asked reports whether the check polls the service. With the other types the service reports readiness itself (tells). Without a check both are false.
 func (h *healthDef) asked() bool {
 	return h != nil && (h.Type == healthTCP || h.Type == healthHTTP || h.Type == healthExec)
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// loadResult is what a round over the directories found.
+// loadResult is the result of reading the directories of services.
 type loadResult struct {
 	configs          []*config // in load order: the system directory first, then the others as given; files in name order
 	errors, warnings []problem
@@ -79,7 +79,7 @@ type fileRead struct {
 	bad         *problem
 }
 
-// readFiles reads files with as many hands as there are processors: a boot waits for it.
+// readFiles reads files in parallel, on at most one goroutine per processor: the boot waits for it.
 func readFiles(paths []string, system bool) []fileRead {
 	all := make([]fileRead, len(paths))
 	var next atomic.Int64
@@ -92,7 +92,7 @@ func readFiles(paths []string, system bool) []fileRead {
 			}
 		}
 	}
-	const each = 10 // files that are worth a hand
+	const each = 10 // files per additional goroutine
 	for range min(runtime.NumCPU()-1, len(paths)/each) {
 		hands.Add(1)
 		background("read", func() { defer hands.Done(); read() })
@@ -272,7 +272,7 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// shutdownWarnings are about files whose stop_timeout_ms is longer than a shutdown lets it be. What a file does not set is not warned of.
+// shutdownWarnings warns of files that set stop_timeout_ms to more than a shutdown may take. A default is not reported.
 func shutdownWarnings(configs []*config, limit time.Duration) (warnings []problem) {
 	for _, c := range configs {
 		if c.Lifecycle.StopTimeout <= limit {

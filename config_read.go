@@ -33,7 +33,7 @@ func (r *reader) problemAt(offset int, message string) problem {
 	return problem{r.path, 1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(before[start:]), message}
 }
 
-// about makes a complaint about a key (or its value), or about the nearest thing around it that the text has.
+// about returns a problem at a key (or its value) or, if the text does not have it, at the nearest enclosing table.
 func (r *reader) about(value bool, message string, parts ...string) problem {
 	if r.places == nil {
 		return problem{Path: r.path, Message: message}
@@ -118,7 +118,7 @@ func readTOML(data []byte, path, defaultName string) *reader {
 	return r
 }
 
-// decodeTOML runs the library; should it panic over a strange file, that is an error of the file.
+// decodeTOML decodes a text. If the library panics, that is returned as an error of the file.
 func decodeTOML(text string) (tree map[string]any, bad *toml.ParseError) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -346,7 +346,7 @@ func (r *reader) unknownKey(section, key string) string {
 	return ""
 }
 
-// name fills in the name that the file leaves to its own name.
+// name sets the name of the unit: from the key or, without one, from the name of the file.
 func (r *reader) name(kind unitKind, table map[string]any, defaultName string) {
 	name := &r.c.Service.Name
 	if kind == unitXinet {

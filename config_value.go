@@ -98,7 +98,7 @@ func (f *field) set(c *config, v any) []complaint {
 	return f.wrongType(v)
 }
 
-// put keeps a value, unless something is wrong with it, where the key has its place: in a T, or in a *T if the key may be absent.
+// put stores v at p, a *T or, for a key that may be absent, a **T. If bad is not "", it stores nothing and returns that.
 func put[T any](p any, v T, bad string) []complaint {
 	if bad != "" {
 		return []complaint{{"", bad}}

@@ -137,7 +137,7 @@ func (c *config) toml() []byte {
 	return []byte(strings.Join(parts, "\n"))
 }
 
-// defaultText is what the key would be if the file did not say it. A oneshot takes as long as it takes, and who tells by itself that it is ready is not asked.
+// defaultText is what the key would be if the file did not say it. A oneshot has no start timeout, and a check that reports readiness itself has no interval.
 func (f *field) defaultText(c *config) string {
 	if f.key == "start_timeout_ms" && c.Service.Oneshot || f.key == "interval_ms" && c.Health.tells() {
 		return "0"

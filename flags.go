@@ -19,7 +19,7 @@ type commandFlag struct {
 
 func (f *commandFlag) helpText() string { return strings.Replace(f.help, "%s", orList(f.values), 1) }
 
-// spelling is how a flag is written, the short way where there is one: "-n N", "--since T".
+// spelling is the long form of a flag with the name of its value: "--since T".
 func (f *commandFlag) spelling() string {
 	s := "--" + f.name
 	if f.arg != "" {

@@ -1,4 +1,4 @@
-// graph.go is the whole truth about services as a pure function of events: it holds no clock, goroutine, file or log, and it does nothing itself, it returns the work to do.
+// graph.go is the state machine of all services, a pure function of events: it has no clock, goroutine, file or log, and does no work itself: it returns the work to do.
 
 //go:build !windows
 
@@ -276,7 +276,7 @@ func (g *graph) onGuard(u *unit, ev event) {
 	u.guardDue = g.now.Add(u.guardWait)
 }
 
-// enter is the only place that assigns a state. It sets what the state needs and tells the world; of a unit that is restored, all that is known already.
+// enter is the only place that assigns a state. It sets what the state needs and emits effectMoved; for a unit that is being restored it only sets the state.
 func (g *graph) enter(u *unit, s state) {
 	from := u.state
 	u.state = s

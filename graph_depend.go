@@ -1,4 +1,4 @@
-// graph_depend.go keeps what units mean for each other: each counts what its neighbours mean for it, so that a change is told to neighbours and to nobody else.
+// graph_depend.go tracks dependencies: each unit counts the states of its neighbours, so that a change concerns the neighbours only.
 
 //go:build !windows
 
@@ -140,7 +140,7 @@ func (u *unit) armed() bool {
 	return u.done() && u.skipped == "" && !u.cfg.Lifecycle.StopExec.none()
 }
 
-// standing says that there is something of a unit to be stopped, before what it depends on.
+// standing says that a unit has a process, or work to undo, and so must be stopped before its dependencies.
 func (u *unit) standing() bool { return u.state.live() || u.armed() }
 
 func (u *unit) summarize() summary {
@@ -396,7 +396,7 @@ func (g *graph) fatal(u *unit) *failureReason {
 	return nil
 }
 
-// healed says whether what a unit failed for at its dependencies is no more.
+// healed says whether the dependency failure that made a unit fail is over.
 func (g *graph) healed(u *unit) bool {
 	if u.state != failed || !u.up || u.reason == nil {
 		return false

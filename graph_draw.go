@@ -59,7 +59,7 @@ func (g *graph) roots() []string {
 	return roots
 }
 
-// branch draws a unit, behind first, and what is below it, behind rest.
+// branch draws a unit on a line that begins with first, and its children on lines that begin with rest. level counts from 1.
 func (t *treeDrawing) branch(name, first, rest string, level int) treeNode {
 	node := treeNode{Name: name, State: "missing", Kind: "missing", Children: []treeNode{}}
 	var below []string

@@ -136,7 +136,7 @@ func (e *effect) reply() reply {
 	return r
 }
 
-// ticket identifies one request; the core never looks inside.
+// ticket identifies one request; the graph never looks inside.
 type ticket struct{ done chan reply }
 
 // reply is what a ticket gets, exactly once.

@@ -89,7 +89,7 @@ func (x *explainer) causes(u *unit) []blocker {
 	return nil
 }
 
-// walk collects the reasons, deepest first, without a word.
+// walk collects the reasons as nodes, depth first, at most whyWalk of them; it writes no text.
 func (x *explainer) walk(u *unit) {
 	x.nodes = []whyNode{{unit: u}}
 	seen := map[string]bool{}
@@ -251,7 +251,7 @@ func (x *explainer) external(u *unit, depth int) {
 	x.line(depth, "%s; looked at again in %s\n", u.external.detail, span(u.guardDue.Sub(x.now)))
 }
 
-// missing tells of a name that u requires and that is none of a unit.
+// missing explains that u requires name, for which there is no unit.
 func (x *explainer) missing(u *unit, name string, depth int) {
 	why := x.g.refused[name]
 	if why != "" {

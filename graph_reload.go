@@ -120,7 +120,7 @@ func (g *graph) resolveCycles() {
 	}
 }
 
-// allDependencies lets the changed dependencies of all units count, and nothing else of their changes.
+// allDependencies puts the changed dependencies of all units in force now; their other changes wait for the next start.
 func (g *graph) allDependencies() {
 	for _, u := range g.nexts {
 		c := *u.cfg

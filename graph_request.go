@@ -61,7 +61,7 @@ func (g *graph) request(u *unit, ev event) bool {
 	return true
 }
 
-// onMain takes what CMD does not let be done to it: a stop is a shutdown; it is started once, and neither restarted nor deleted.
+// onMain handles the requests that differ for CMD, and says whether this is one: a stop is a shutdown; a start after its end, a restart and a delete are refused.
 func (g *graph) onMain(u *unit, ev event) bool {
 	switch {
 	case ev.kind == eventStop && u.state.live():
@@ -231,7 +231,7 @@ func (g *graph) all(ev event) {
 	g.answer(ev.to, a)
 }
 
-// keptBySystem says of each unit that system services require, however far, for whom it must stay.
+// keptBySystem returns, for each unit that a system service requires directly or indirectly, why it must not be deleted.
 func (g *graph) keptBySystem() map[string]string {
 	kept := map[string]string{}
 	queue := []string{}

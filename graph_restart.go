@@ -90,7 +90,7 @@ func (u *unit) restarts(s state) bool {
 	return false
 }
 
-// backoff is the delay before restart number n (from 0): it doubles every time, up to most.
+// backoff returns the delay before restart number n (from 0): first doubled n times, but no more than most. If first is more than most, it is always first.
 func backoff(first, most time.Duration, n int) time.Duration {
 	d := first
 	for ; n > 0 && d > 0 && d < most; n-- {

@@ -83,14 +83,14 @@ func (g *graph) extend(u *unit, d time.Duration) {
 	}
 }
 
-// sicken makes a service fail whose health cannot get better.
+// sicken stops a service as failed, with why as the reason of its health check.
 func (g *graph) sicken(u *unit, why string) {
 	u.health.ok, u.health.lastError = false, why
 	u.cause = &failureReason{Type: reasonHealth, Attempts: 1, LastError: why}
 	g.enter(u, stopping)
 }
 
-// onSilence does what the passed deadlines ask for by which a service was to say something, or to have lived so long.
+// onSilence handles the passed deadlines of ready_after_ms, of the watchdog and of an announced end.
 func (g *graph) onSilence(u *unit) {
 	if g.passed(u.readyDue) {
 		u.readyDue = time.Time{}
@@ -127,7 +127,7 @@ func (g *graph) onMainPID(u *unit, ev event) {
 	}
 }
 
-// awaitReady begins with what says that a service is ready whose main process is there.
+// awaitReady starts the wait for readiness once the main process runs: the deadline of ready_after_ms, or the first health check.
 func (g *graph) awaitReady(u *unit) {
 	if t := u.cfg.Lifecycle.ReadyAfter; t > 0 && u.cfg.Health == nil && !u.cfg.Service.Oneshot { // then nothing can be late
 		u.readyDue, u.startDue = g.now.Add(t), time.Time{}

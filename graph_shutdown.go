@@ -46,7 +46,7 @@ func (g *graph) shutdown(ev event) {
 	g.answer(ev.to, answer{})
 }
 
-// closingStep is what the time of a shutdown asks for next, and when: at three quarters all are asked to stop, order or not; at the end they are killed.
+// closingStep is what the time of a shutdown asks for next, and when: at three quarters all are asked to stop regardless of order, g.reserve before the end what is left is killed, and giveUp after the end it finishes as incomplete.
 func (g *graph) closingStep() (due time.Time, act func()) {
 	c := g.closing
 	switch {
@@ -87,7 +87,7 @@ func (g *graph) timeIsOver() {
 	g.killAll(fmt.Sprintf("killed after %g s: the shutdown's time (--shutdown-timeout-ms %d) was over", g.limit.Seconds(), g.limit.Milliseconds()))
 }
 
-// killAll kills what still runs; why is the reason of those that had time of their own left.
+// killAll kills what still runs; why is recorded for the units whose own stop timeout had not passed.
 func (g *graph) killAll(why string) {
 	g.closing.asked, g.closing.killed = true, true
 	for _, n := range g.names() {

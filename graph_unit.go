@@ -6,7 +6,7 @@ package main
 
 import "time"
 
-// leave is why a live unit is to stop. It is decided at once and carried out when the units that depend on it are gone.
+// leave is why a standing unit is to stop. It is decided at once and carried out when the units that depend on it are gone.
 type leave uint8
 
 const (
@@ -35,7 +35,7 @@ type unit struct {
 	retired          bool           // leaves because its file is gone; it stays when that comes back in time
 	restartAfterStop bool           // while stopping: a later start or restart was asked for
 	cause            *failureReason // while stopping: the fault that began it; nil: a request
-	forced           bool           // while stopping: the stop timeout has passed
+	forced           bool           // while stopping: it is to be killed: the stop timeout has passed, or a shutdown kills everything
 	killedFor        string         // with forced: the limit that was, if not its own
 	byItself         bool           // exited without having been stopped
 	prevented        bool           // it ended in a way after which no policy starts it again
@@ -72,7 +72,7 @@ type unit struct {
 	cleared   bool
 	guardGen  uint64
 	guardWait time.Duration
-	external  blocker // what the last look found; type "" is nothing
+	external  blocker // what the last look found; kind "" is nothing
 
 	health unitHealth
 	said   unitSaid

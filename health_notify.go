@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// speaker is the socket or pipe over which one start of a service speaks.
+// speaker is the notification socket or pipe of one start of a service.
 type speaker struct {
 	name, invocation string
 	gen              uint64
@@ -45,7 +45,7 @@ type spoken struct {
 // notifyLimit is the longest message that is read; sd_notify(3) promises no more (PIPE_BUF).
 const notifyLimit = 4096
 
-// ear has all speakers of a server.
+// ear holds the notification sockets and pipes of all services.
 type ear struct {
 	mu       sync.Mutex
 	poll     *sysPoll
@@ -135,7 +135,7 @@ func (e *ear) forget(s *speaker) {
 	s.fd = -1
 }
 
-// run reads for ever.
+// run reads messages until the poller fails.
 func (e *ear) run(poll *sysPoll) {
 	for {
 		fds, err := poll.wait()
@@ -163,7 +163,7 @@ func (e *ear) run(poll *sysPoll) {
 	}
 }
 
-// peek copies the next thing that was said; it stays.
+// peek copies the next message without removing it.
 func (s *speaker) peek() (m spoken, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +186,7 @@ func (s *speaker) peek() (m spoken, ok bool) {
 	return m, true
 }
 
-// drop takes away what was peeked at.
+// drop removes the message that peek returned.
 func (s *speaker) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -83,7 +83,7 @@ func initMain(args []string, flags []*commandFlag) (code int) {
 	one := os.Getpid() == 1
 	container := !one
 	if one {
-		afterPanic = func() {} // a goroutine less is better than a kernel without PID 1; the keeper's loop knows more
+		afterPanic = func() {} // go on without the goroutine: the kernel panics when PID 1 ends; run sets another handler
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -303,7 +303,7 @@ func (k *keeper) nextDue() time.Time {
 
 func over(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
-// onTime does what the time asks for; over is the end of the keeper.
+// onTime handles every deadline that has passed. done says that the keeper ends, with code.
 func (k *keeper) onTime(now time.Time) (code int, done bool) {
 	if over(k.startAt, now) {
 		k.startAt = time.Time{}

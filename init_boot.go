@@ -132,7 +132,7 @@ func failedStep(what string, err error) bootStep {
 	return bootStep{what: what, do: func() error { return err }}
 }
 
-// path is a path of the machine inside the tree that is booted. It stays one function because it is called from many places.
+// path is a path of the machine inside the tree that is booted.
 func (b *boot) path(p string) string { return path.Join(b.root, p) }
 
 // read gives a file of the tree; one that does not exist is empty.
@@ -206,7 +206,7 @@ func (k *keeper) bootMachine() {
 	})
 }
 
-// bootSystem does the early boot of a machine, until it works: what cannot be done without offers the emergency first.
+// bootSystem runs the early boot of a machine. If a vital step fails it opens the emergency console and then tries again; zinit.emergency opens the console too.
 func (k *keeper) bootSystem() {
 	b := newBoot("/")
 	for {
@@ -235,7 +235,7 @@ func (k *keeper) bootSystem() {
 	k.obeyCommandLine(b.words)
 }
 
-// logLevel is what our own log says where there is a word about it: zinit.debug counts more than quiet.
+// logLevel is the level of our own log if the command line sets one: zinit.debug takes precedence over quiet.
 func (w *bootWords) logLevel() logLevel {
 	if w.debug {
 		return logDebug

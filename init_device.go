@@ -16,7 +16,7 @@ import (
 // deviceTags are the ways of fstab(5) to name a device by what is on it, and the directories where a device manager has links for them.
 var deviceTags = [][2]string{{"UUID", "by-uuid"}, {"LABEL", "by-label"}, {"PARTUUID", "by-partuuid"}, {"PARTLABEL", "by-partlabel"}}
 
-// errNoDevice is that a device is absent, also after the time to wait for it.
+// errNoDevice says that a device has not appeared within the time to wait for it. The name of the device follows.
 var errNoDevice = errors.New("there is no")
 
 // device finds what fstab or zinit.root means: a path, UUID=, LABEL= and the like. It waits until then for it to appear.

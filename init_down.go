@@ -70,7 +70,7 @@ func (k *keeper) ownTime() time.Duration { return min(ownTime, k.opts.limit/16) 
 // anythingLeft says whether there is a process besides us that we must wait for.
 func (k *keeper) anythingLeft() bool { return k.server.pid != 0 || k.cmd.PID != 0 || sysAnyChild() }
 
-// end is what a finished shutdown comes to: an exit code in a container, and no way back on a machine.
+// end finishes a shutdown: in a container it returns the exit code; on a machine machineDown does not return.
 func (k *keeper) end() (int, bool) {
 	c := k.closing
 	if k.opts.container || !k.one {

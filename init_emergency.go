@@ -29,7 +29,7 @@ type emergencyConsole struct {
 	sleep func(time.Duration)
 }
 
-// offer is open that outlives a panic in it.
+// offer calls open, and survives a panic in it.
 func (e *emergencyConsole) offer(why string) (wish string) {
 	err := guarded(func() error { wish = e.open(why); return nil })
 	if err != nil {
@@ -39,7 +39,7 @@ func (e *emergencyConsole) offer(why string) (wish string) {
 	return wish
 }
 
-// emergencyForEver is the end of a PID 1 that cannot go on, or was called with words that it does not understand: it offers the console and never exits.
+// emergencyForEver offers the emergency console and never returns: for a PID 1 that cannot continue, or that was started with invalid arguments.
 func emergencyForEver(why string) int {
 	console := newEmergencyConsole(reapUntilEnd)
 	for {
@@ -111,7 +111,7 @@ func (e *emergencyConsole) open(reason string) (wish string) {
 	return wish
 }
 
-// settle delays the next try if the room was left within a second.
+// settle delays the next try if the shell was left within a second.
 func (e *emergencyConsole) settle(began time.Time) {
 	if time.Since(began) >= time.Second {
 		e.pause = 0
@@ -176,7 +176,7 @@ func converse(console *os.File) (wish string) {
 	return wish
 }
 
-// consoleProgram is the program whose commands converse runs; tests, which are another one, put something else here.
+// consoleProgram returns the path of the zinit program that converse runs; tests replace it.
 var consoleProgram = ownProgram
 
 // show gives a file (its first 64 KiB) or the names in a directory.

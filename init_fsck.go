@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// errReboot is the answer of a check of the file system that is in use: what was mended counts from the next boot on.
+// errReboot says that a check has repaired a file system in use, and that the machine must be rebooted (code 2 of fsck(8)).
 var errReboot = errors.New("the file system was mended, and the machine must be rebooted")
 
 // fsckPace is how often it is said that a check still runs.

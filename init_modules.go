@@ -42,7 +42,7 @@ func parseModulesDep(text string) (file map[string]string, needs map[string][]st
 	return file, needs
 }
 
-// loadOrder lists the files to load for one module, it last. What is needed comes before what needs it, each once, also if the table has a circle.
+// loadOrder lists the files to load for one module: dependencies first, the module last, each once, even if the table has a cycle.
 func (t *moduleTable) loadOrder(file string) []string {
 	var order []string
 	seen := map[string]bool{}

@@ -78,7 +78,7 @@ func parseInit(args []string, flags []*commandFlag, strict bool) (keeperOptions,
 	return o, nil
 }
 
-// setOwnLog has our own log look as it should. What cannot be is as if it had not been said: a machine boots all the same.
+// setOwnLog applies log level and format to our own log. An invalid value is returned as an error and otherwise ignored: a machine boots all the same.
 func (o *keeperOptions) setOwnLog() (err error) {
 	if o.logLevel != "" {
 		if err = setLogLevel(o.logLevel); err != nil {

@@ -1,4 +1,4 @@
-// init_reap.go takes the ends of all children and keeps them until the server has saved what follows; what they mean is decided elsewhere.
+// init_reap.go reaps all children and keeps their exit statuses until the server has acknowledged them; what an exit means is decided elsewhere.
 
 //go:build linux
 

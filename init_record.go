@@ -161,7 +161,7 @@ func (k *keeper) held(memo int) []int {
 	return fds
 }
 
-// resume takes over what an earlier image of this process held; false when there was none.
+// resume takes over what an earlier image of this process held; false if there was none or it cannot be read.
 func (k *keeper) resume() bool {
 	fd, err := strconv.Atoi(os.Getenv(resumeVar))
 	os.Unsetenv(resumeVar)

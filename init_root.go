@@ -43,7 +43,7 @@ func (b *boot) rootIsReadOnly() bool {
 }
 
 // switchRoot mounts a device, makes it /, deletes what was in the initramfs and executes the init that is there; or this very program,
-// from memory, if there is none. It returns only when that failed; before the new / is in place everything is as it was.
+// from memory, if there is none. It returns only on error. If the new / is not in place by then, the mounts are moved back; the device stays mounted at newRootDir, and /tmp may be unmounted.
 func (b *boot) switchRoot(dev string) error {
 	target := b.path(newRootDir)
 	if !sysMounted(target) {

@@ -89,7 +89,7 @@ func (k *keeper) lookForLife(now time.Time) {
 	_ = sysKill(s.pid, sigKill)
 }
 
-// holdSocket has clients see us as the server while there is none: the pid of the dead one would say that nobody lives here.
+// holdSocket makes clients see the pid of the keeper while no server runs: from the pid of the dead one they would conclude that no server uses the socket.
 func (k *keeper) holdSocket() {
 	for key, fds := range k.store {
 		if strings.HasPrefix(key, socketKey) && len(fds) == 1 {
@@ -290,7 +290,7 @@ func (k *keeper) serverEnded(status uint32) {
 	}
 }
 
-// serverFailed plans the next try, with a growing delay, or gives up after ten.
+// serverFailed plans the next try with a growing delay, or gives up after maxTries tries or maxDown without a server. A new binary that fails is replaced by the old one.
 func (k *keeper) serverFailed() {
 	if k.newPath != "" {
 		logf(logError, "the new binary %s does not come up; the old one takes over again", k.newPath)

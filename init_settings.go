@@ -142,7 +142,7 @@ func matchTree(dir string, parts []string) (files []string) {
 // seedFile keeps randomness over a boot; /var/lib/misc is where the FHS has state that needs no directory of its own.
 const seedFile = "/var/lib/misc/random-seed"
 
-const seedBytes = 512 // the pool of the kernel
+const seedBytes = 512 // the pool of older kernels (4096 bits); newer ones need less
 
 func (b *boot) seedSteps() []bootStep {
 	s := bootStep{what: "load the random seed from " + seedFile, do: b.loadSeed}
@@ -170,7 +170,7 @@ func (b *boot) loadSeed() error {
 	return b.saveSeed()
 }
 
-// saveSeed writes a new seed for the next boot, for root's eyes only. In an initramfs there is nothing to save it in.
+// saveSeed writes a new seed for the next boot, readable by root only. In an initramfs there is nothing to save it in.
 func (b *boot) saveSeed() error {
 	name := b.path(seedFile)
 	if sysVolatile(b.path("/")) {

@@ -257,16 +257,16 @@ func (l *link) close() {
 func (l *link) pause() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) }
 func (l *link) goOn()  { _ = l.file.SetReadDeadline(time.Time{}) }
 
-// planWord begins what server and keeper tell each other of a shutdown at a later time: planWord KIND MS, or planWord alone where there is none.
+// planWord begins a message about a scheduled shutdown: planWord KIND MS, or planWord alone if none is scheduled.
 const planWord = "plan"
 
-// ownTime is how long before the end of a shutdown's time the keeper takes over.
+// ownTime is how long before the deadline of a shutdown the keeper takes over.
 const ownTime = 500 * time.Millisecond
 
 // upgradeTime is how long a new binary has to read the state, and then its server to adopt everything.
 const upgradeTime = 10 * time.Second
 
-// becauseCritical stands behind the kind of a shutdown that the end of a critical service began: then its code is the one that counts.
+// becauseCritical follows the kind of a shutdown that the end of a critical service caused; its exit code is then used.
 const becauseCritical = "critical"
 
 // What a binary prints that has read the state of the server, and what the keeper holds.

@@ -5,7 +5,7 @@
 //
 // The console and the server's own log are queues of whole lines with a writer that lives only while it has work; the oldest are dropped and counted.
 //
-// Locks are taken in this order: pipe, hub.emit, service, follower; a file's lock is taken under a pipe's and holds nothing else. None is held while writing.
+// Locks are taken in this order: reading, pipe, then hub.emit or hub.mu, then service or file, and the console last. None is held while a file or the console is written.
 
 //go:build !windows
 
@@ -65,7 +65,7 @@ type logHub struct {
 	grown    int         // pipes that were enlarged
 	fifos    string      // directory of named pipes; "": plain pipes
 	spent    chan string // names in it that nobody needs any more
-	fifoAt   int         // its descriptor, in all tables
+	fifoAt   int         // descriptor of that directory
 	mark     func()      // called now and then as seq grows, so that it is saved
 
 	emit      sync.Mutex // orders seq, rings and the backlog
@@ -373,7 +373,7 @@ func (h *logHub) lastSeq() uint64 {
 	return h.seq
 }
 
-// names lists the services that have lines, sorted.
+// names lists all services that the hub knows, sorted; some may have no lines.
 func (h *logHub) names() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,4 +1,4 @@
-// logs_clock.go remembers when the clock was set, so that lines from before are found by the time that they have by today's clock; they keep the one that was written.
+// logs_clock.go records when the clock was set, so that a search by time finds older lines by the corrected time; stored times are not changed.
 
 //go:build !windows
 

@@ -22,9 +22,9 @@ import (
 
 const (
 	queueMax   = 1 << 20          // bytes that wait for one file, not counting the newest batch
-	stallLimit = time.Second      // a disk that takes longer loses lines; less would be the hiccup of a busy one
-	sayEvery   = 10 * time.Second // pace of messages about one trouble that comes and goes
-	retryEvery = time.Second      // pace at which a broken file is tried again, and at which one is looked for that was moved away
+	stallLimit = time.Second      // a disk that takes longer loses lines; a busy one may take less
+	sayEvery   = 10 * time.Second // shortest time between messages about the same recurring error
+	retryEvery = time.Second      // interval at which a failed file is tried again, and at which it is checked whether the file was moved
 )
 
 // logFile is one file that lines go to. All services that name the same path share it.

@@ -65,7 +65,7 @@ type logPipe struct {
 	fed     int           // bytes at the pipe's head that the ring has already; under the file's lock
 }
 
-// logPipes are the write ends for a child that is about to be started: blocking and close-on-exec.
+// logPipes are the pipes for the stdout and stderr of one start. The write ends, for the child, are blocking and close-on-exec.
 type logPipes struct {
 	Out, Err int         // -1: closed
 	read     [2]*logPipe // by stream; nil: none
@@ -99,7 +99,7 @@ func (h *logHub) newPipe(name string, uid, gid int) (r, w int, err error) {
 	return sysNewFifo(h.fifoAt, name, uid, gid)
 }
 
-// removeFifos has the names of the pipes of one run removed, where they have any: soon, since nobody waits for that and many ends come together.
+// removeFifos removes the names of the pipes of one run, if they have any: in the background, since many services may end at once.
 func (h *logHub) removeFifos(name string, gen uint64) {
 	if h.fifos == "" {
 		return
@@ -113,7 +113,7 @@ func (h *logHub) removeFifos(name string, gen uint64) {
 	}
 }
 
-// keepFifos has the pipes from now on made in a directory, with names. It stays open: from it the way to a name is short.
+// keepFifos makes all further pipes as FIFOs in a directory, which stays open for openat(2) and unlinkat(2).
 func (h *logHub) keepFifos(dir string) (err error) {
 	if h.fifoAt, err = sysOpenDir(dir); err != nil {
 		return err
@@ -302,7 +302,7 @@ func (p *logPipe) hasRead(n int, eof bool) (more bool) {
 	return n > 0
 }
 
-// enlarge raises the capacity of the pipe of a service that prints much: fewer turns, so that it runs nearly as fast as into cat.
+// enlarge raises the capacity of the pipe of a service that prints much, so that fewer reads are needed.
 // Only a few may have that, as it is memory of the kernel. n is the size of the newest batch.
 func (p *logPipe) enlarge(n int) {
 	if n < 32<<10 {

@@ -84,7 +84,7 @@ func (f *logFile) room(b []byte) int {
 }
 
 // rotate moves file to file.1, file.1 to file.2 and so on, forgets what is older than file.keep, and begins a new file.
-// When the directory does not allow that, the old file goes on and that is said once.
+// If the directory does not permit that, the old file is continued; it is tried again, with a warning, at most once per retryEvery.
 func (f *logFile) rotate() error {
 	f.mu.Lock()
 	keep := f.keep
@@ -121,7 +121,7 @@ func fileExists(path string) bool {
 }
 
 // open opens the file if it is not, or not the one at its path any more (looked at once a second while lines come).
-// It must be an ordinary file with one name: through a link a service could have us write to any file, and a device or FIFO does what it likes.
+// It must be a regular file with one name: through a link a service could make us write to any file, and a device or FIFO may block.
 func (f *logFile) open() error {
 	now := time.Now()
 	if f.file != nil && now.Before(f.lookAt) {

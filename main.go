@@ -1,4 +1,4 @@
-// main.go says who we are (keeper, server or client) and nothing about how they work.
+// main.go selects the role of the process: keeper, server or client. It knows nothing of how they work.
 
 package main
 
@@ -13,8 +13,8 @@ func main() {
 	os.Exit(role(os.Args, os.Getpid()))
 }
 
-// role picks what to be by the name we were called by, then by the command, then by being PID 1, and returns the exit code.
-// The kernel hands boot words which it does not know to init: PID 1 ignores words that are no command.
+// role selects the role by the name of the program, then by the command, then by being PID 1, runs it and returns the exit code.
+// The kernel passes boot parameters that it does not know to init, so PID 1 ignores words that are not a command.
 func role(argv []string, pid int) int {
 	name, args := "zinit", []string(nil)
 	if len(argv) > 0 {
@@ -43,6 +43,6 @@ func role(argv []string, pid int) int {
 }
 
 func init() {
-	commands = commandTable[:] // commands show the table, and a variable must not be made of what looks at it
+	commands = commandTable[:] // set here, since commands refer to the table: in its declaration that is an initialization cycle
 	runtime.LockOSThread()     // until it is known that we are no server, see serverMain
 }

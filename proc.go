@@ -41,7 +41,7 @@ type process struct {
 	queued   bool // the sweeper has it, or had it
 	reported bool // gone was called
 	result   exit
-	asking   bool   // whether its end counts is being asked
+	asking   bool   // succession is being asked whether the service has ended
 	group    procID // the process group, by its leader, where the main process does not lead it; zero: it does
 
 	// the sweeper's own
@@ -60,7 +60,7 @@ type relative struct {
 
 // procs is the table of the processes that we started or adopted, with the only reaper.
 //
-// A pid is signalled only under mu and only while it is in live: there it has not been reaped, so that the kernel cannot have given
+// A main process is signalled only under mu and while it is in live: it has not been reaped yet, so the kernel cannot have given
 // the number away. Exits come in through reaped alone, from our own wait loop or (parent false) from the process that is our parent and theirs.
 type procs struct {
 	parent     bool // we are the parent of what we start, and reap; false: our own parent is, and reports through reaped
@@ -87,7 +87,7 @@ type procs struct {
 	execute func(p *process, sp *spec) error // begin, on the thread that forks; nil: here
 	handOff func(pid, pidfd int) bool        // brings a pidfd of that thread to our table; nil: it is there
 
-	// succession is asked on the goroutine of the reaper, which it must not hold up, when the main process of a service has ended and before that counts. True:
+	// succession is called on the goroutine of the reaper, which it must not block, when the main process of a service has ended. True:
 	// another one may become the main process; become or conclude is called soon. nil: none ever does.
 	succession func(p *process) bool
 }
@@ -119,7 +119,7 @@ func (t *procs) run() {
 	}
 }
 
-// close ends the reaper; processes stay as they are. It is for tests and for handing over.
+// close ends the reaper and leaves the processes alone. Only tests call it.
 func (t *procs) close() {
 	close(t.closed)
 	sysReaperEnd(t.events)

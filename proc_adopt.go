@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// adoptedPace is how often an adopted process is looked at whose end nobody tells.
+// adoptedPace is how often an adopted process is polled if its end is not reported.
 const adoptedPace = 250 * time.Millisecond
 
 // adopt takes over a process that an earlier server started. startTicks (from ticks) guards against a number that was reused; 0 is not known.
@@ -60,7 +60,7 @@ func haveProc() bool {
 	return err == nil
 }
 
-// follow has the end of a process noticed that is nobody's child who would tell, under mu: by its pidfd, or else by looking again and again.
+// follow watches, under mu, for the end of a process whose parent does not report it: by its pidfd or, without one, by polling.
 func (t *procs) follow(p *process) {
 	if p.pidfd < 0 || t.watchPid(p) != nil {
 		t.polled = append(t.polled, p)
@@ -123,7 +123,7 @@ func (t *procs) orphaned() {
 	}
 }
 
-// lost ends an adopted process that was gone before it was adopted and whose exit nobody has.
+// lost records the end of a process that ended before it was adopted and whose exit status is unknown.
 func (t *procs) lost(p *process) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,7 +7,7 @@ package main
 import "time"
 
 // belongs says whether pid is a live process of the service of p, whose first process has ended: by its session or group, by the name of the start in its environment,
-// or, where it has overwritten that as some daemons do, because it is a child of ours that was started since then and says of no other service. One whose parent is
+// or, if it has overwritten its environment as some daemons do, because it is a child of ours, was started later and names no other service. One whose parent is
 // another process still is left for later, unless anyParent is set: how it ends would not be known.
 func (t *procs) belongs(p *process, pid int, anyParent bool) bool {
 	st, err := readStat(pid)

@@ -157,7 +157,7 @@ func handDown(dir string) error {
 	return errors.Join(errs...)
 }
 
-// make makes the control group of a service with its limits. problems are what cannot be had of them here. What an earlier process of the service left in it is killed, unless it may stay.
+// make makes the control group of a service with its limits. problems are what cannot be had of them here. Processes left in it by an earlier start are killed, except in mode process.
 func (c *cgroups) make(cfg *config) (f leaf, problems []string) {
 	dir, err := c.prepare()
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// makeRuntimeDirs makes directories of mode 0755 for a user and group (-1: ours), and what is missing above them for us, which is root where it matters. One that exists
-// gets owner and mode only if nothing is in it or it is the user's already. at is told each one before it is looked at. An error is a spawn error.
+// makeRuntimeDirs makes directories of mode 0755 for a user and group (-1: ours), and makes missing parents, which belong to us. An existing directory
+// gets owner and mode only if it is empty or already belongs to the user. at is called with each path before it is examined. Errors are spawn errors.
 func makeRuntimeDirs(dirs []string, uid, gid int, at func(string)) error {
 	if uid < 0 {
 		uid = os.Geteuid()

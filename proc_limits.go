@@ -29,7 +29,7 @@ type stageReport struct {
 	Errno syscall.Errno // 0: it was none
 }
 
-// stageOf says what a stage has to do for services of c; nil: nothing. A directory that does not answer is told to at.
+// stageOf returns what a stage must do for services of c, or nil if there is nothing to do. at is called with the chroot directory before it is examined, which may block.
 func stageOf(c *config, at func(string)) (*stageStart, error) {
 	tty, l := c.Service.TTY, c.Limits
 	if l == nil {
@@ -65,7 +65,7 @@ func stageOf(c *config, at func(string)) (*stageStart, error) {
 	return &stageStart{order: o}, nil
 }
 
-// withoutTerminal is the stage for what serves the service.
+// withoutTerminal is the same stage without the terminal, for helpers of the service.
 func (g *stageStart) withoutTerminal() *stageStart {
 	if g == nil || g.order.TTY == "" {
 		return g
@@ -142,7 +142,7 @@ func (g *stageStart) wait(limit time.Duration) error {
 	return cannotExec(r.Errno, "%s", r.Text)
 }
 
-// hurry has a wait end soon: the service is not wanted any more. A stage that works is done long before.
+// hurry makes wait return within 100 ms, when the service is no longer wanted.
 func (g *stageStart) hurry() {
 	const soon = 100 * time.Millisecond
 	_ = g.report.SetReadDeadline(time.Now().Add(soon))

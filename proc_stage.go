@@ -47,7 +47,7 @@ var stageSteps = []stageStep{
 	{"", (*stageOrder).execute},
 }
 
-// A program that is called as the stage is it, before the rest of it is made: it is on the way of each such start.
+// Called under the name of the stage, the program is the stage and never reaches main.
 func init() {
 	if len(os.Args) == 3 && os.Args[0] == stageName {
 		stageMain(os.Args[1])
@@ -91,7 +91,7 @@ func (o *stageOrder) do() error {
 	return nil
 }
 
-// spec is the program as those see it who look for it and explain why it cannot be executed.
+// spec is the program in the form that lookProgram and explainExec take.
 func (o *stageOrder) spec() *spec {
 	sp := &spec{Path: o.Path, Argv: o.Argv, Env: o.Env, Dir: o.Dir, UID: -1, GID: -1}
 	if o.Switch {

@@ -1,4 +1,4 @@
-// proc_stat.go measures processes, and reads what /proc tells only with their help.
+// proc_stat.go measures processes, and reads the files of /proc that can block on the process.
 
 //go:build !windows
 
@@ -139,8 +139,8 @@ func (st *procStat) usage() childProcess {
 }
 
 // resident is the resident memory of a process (Rss of proc_pid_smaps(5)), in bytes. exact: counted page by page, which takes the longer the more
-// there is of it. Else that is done only where the kernel's counters may be far off, for small processes. Who may not look, and whom the
-// process does not answer, gets what the counters say.
+// there is of it. Otherwise that is done only where the kernel's counters may be far off, for small processes. Without permission, or if the
+// process does not answer in time, it returns the counters.
 func (st *procStat) resident(exact bool) int64 {
 	counted := max(st.Memory, sysStatmResident(st.PID))
 	if !exact && (counted >= lateMemory() || sysStatmExact()) {

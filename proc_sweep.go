@@ -143,7 +143,7 @@ func (p *process) leftBehind() string {
 	return fmt.Sprintf("%s behind: %s, killed", plural(len(p.behind), "process"), names)
 }
 
-// killOrphans ends what services left behind so that nothing shows whose it was: children that we inherited, but for those to spare and those of services that may
+// killOrphans kills inherited children that can no longer be attributed to a service, except those in spare and those of services that may
 // leave something behind.
 func (t *procs) killOrphans(spare []procID, mayLeave map[string]bool) {
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(leftoverPace / 10) {

@@ -1,4 +1,4 @@
-// program_background.go runs what runs beside or later, and is the only place that starts goroutines and timers: a panic there is reported.
+// program_background.go is the only file that starts goroutines and timer callbacks: a panic in one is reported.
 
 package main
 
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// panicked reports a panic and does what it means. What is to be left of a PID 1 after that is for the keeper to say.
+// panicked prints a panic with its stack and calls afterPanic, which the keeper replaces.
 func panicked(what string, r any) {
 	fmt.Fprintf(os.Stderr, "zinit: panic in %s: %v\n%s", what, r, debug.Stack())
 	afterPanic()
@@ -20,7 +20,7 @@ func panicked(what string, r any) {
 var afterPanic = func() { os.Exit(70) }
 
 // background runs f on a goroutine of its own. A panic in it is reported with its stack
-// and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): half a supervisor is worse than a restarted one.
+// and ends the process with exit code 70 (EX_SOFTWARE of sysexits.h): a supervisor that has lost a goroutine must be restarted.
 func background(what string, f func()) {
 	go reported(what, f)
 }

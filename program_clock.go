@@ -1,4 +1,4 @@
-// program_clock.go tells by how much the clock was set between two times, which show the one that it had then.
+// program_clock.go says by how much the system clock was set between two times.
 
 //go:build !windows
 

@@ -83,7 +83,7 @@ func cutList(list reflect.Value, share float64) int {
 	return left
 }
 
-// cutLines keeps the first lines of a text, about the given share of it, and returns how many it left out. What is left of a drawing is a drawing.
+// cutLines keeps the first lines of a text, about the given share of it, and returns how many it left out. A shortened drawing stays valid.
 func cutLines(text *string, share float64) int {
 	keep := strings.LastIndexByte((*text)[:int(float64(len(*text))*share)], '\n') + 1
 	left := strings.Count((*text)[keep:], "\n")

@@ -77,7 +77,7 @@ func (c *rpcConn) calmFor(id int64) bool {
 const feedPause = 5 * time.Millisecond
 
 // feedTurns lets one feed work at a time, and all together at most half of the time of one processor while several want to: however many there are,
-// who reads the services' output is not kept from it.
+// the output of services is still read.
 type feedTurns struct {
 	sync.Mutex
 	waiting atomic.Int32

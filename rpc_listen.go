@@ -1,4 +1,4 @@
-// rpc_listen.go takes clients in at the control socket: it says who may do what, and turns away those for whom nothing is left. No request is read here.
+// rpc_listen.go accepts clients on the control socket: it decides who may do what, and refuses clients when descriptors are short. No request is read here.
 
 //go:build !windows
 

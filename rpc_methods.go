@@ -1,4 +1,4 @@
-// rpc_methods.go is the table of methods: names, parameters, results, permissions, errors and help of each. A method stands here, with its handler, and nowhere else.
+// rpc_methods.go is the table of methods: names, parameters, results, errors and help of each; which of them clients that may only read can call is in wire_methods.go. A method stands here, with its handler, and nowhere else.
 
 //go:build !windows
 
@@ -35,7 +35,7 @@ type rpcParam struct {
 }
 
 // rpcParams are the parameters of all methods. The key is the name, unless methods differ in what they mean by that name.
-// This table and the next are data without code: the compiler lays them out, nothing builds them.
+// This table and the next are almost entirely static data, so that the program starts fast.
 var rpcParams = []rpcParam{
 	{name: "name", kind: "string", required: true, doc: "the service or target"},
 	{key: "root", name: "name", kind: "string", doc: "the unit to begin with; absent: all"},

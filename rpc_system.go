@@ -39,7 +39,7 @@ func doInfo(q *rpcCall) (any, error) {
 		Socket: s.opts.socket, Kernel: kernelName(), Cgroup: where, Degraded: degraded}, nil
 }
 
-// doPower is system.shutdown and its sisters: as PID 1 of a machine it does as named, in a container it ends the container, standalone only shutdown works.
+// doPower is system.shutdown, poweroff, reboot and halt: as PID 1 of a machine it does as named, in a container it ends the container, standalone only shutdown works.
 func doPower(q *rpcCall) (any, error) {
 	do := strings.TrimPrefix(q.row.name, "system.")
 	delay := q.millis("delay_ms")

@@ -10,7 +10,7 @@ type exit struct {
 	Code   int
 	Signal int // 0: it ended by itself, with Code
 	Core   bool
-	OOM    bool // the kernel killed processes of its control group for want of memory
+	OOM    bool // the kernel killed processes of its control group for lack of memory
 	Left   int  // processes that survive even SIGKILL
 }
 

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// supervisor ties the graph to real processes, logs and clients. There are two doors: submit to change, view to look. Everything else belongs to the owner.
+// supervisor ties the graph to real processes, logs and clients. Other goroutines change the graph only with submit or a note in inbox, and read it only with view; fields without a lock of their own belong to the owner.
 type supervisor struct {
 	opts    serverOptions
 	mode    serverMode
@@ -144,10 +144,10 @@ func newSupervisor(opts serverOptions, mode serverMode) *supervisor {
 		s.mu.Unlock()
 		s.mu.Lock()
 	}
-	if opts.keeper { // before the keeper loses its patience
+	if opts.keeper { // kill before the keeper takes over
 		s.g.reserve = min(3*ownTime/2, opts.shutdownTimeout/8)
 	}
-	if !opts.limitSet { // the engine has one
+	if !opts.limitSet { // the container engine has a limit of its own
 		s.g.mainAlone = noLimit
 	}
 	s.cgroups = newCgroups(opts.socket, opts.keeper, opts.container)
@@ -201,7 +201,7 @@ func (s *supervisor) ask(ev event, cancel <-chan struct{}) (answer, error) {
 // slowTurn is when a turn of the loop is worth a line in the log.
 const slowTurn = 100 * time.Millisecond
 
-// run is the owner's loop: a turn for all that it was told, then one start, and so on; it waits when there is neither. It ends when quit is closed; a nil quit never is.
+// run is the owner's loop: a turn for all that it was told, then one start, and so on; it waits when there is neither. It returns when quit is closed; with a nil quit never.
 func (s *supervisor) run(quit <-chan struct{}) {
 	for {
 		if len(s.starts.ready) == 0 {

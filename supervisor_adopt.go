@@ -20,12 +20,12 @@ type adoption struct {
 	st    *savedState
 	known map[int]bool       // pids of units
 	gone  map[int]bool       // those that were not there when we looked
-	dead  map[int]exitRecord // by pid, whose ever
+	dead  map[int]exitRecord // by pid, of any process
 	saved map[uint64]bool    // the records of ends that the state has already
 	cmd   packet             // what the keeper says of CMD
 }
 
-// takeOver goes on with what an earlier server left, if there was one. Of control groups that can be left even without its state.
+// takeOver adopts what an earlier server left, if there was one, and removes unused control groups, which may exist even without its state.
 func (s *supervisor) takeOver(st *savedState, h handed) {
 	if st != nil {
 		s.adoptAll(st, h)
@@ -278,7 +278,7 @@ func (s *supervisor) adoptStart(a *adoption, u *unit, doubtful bool) {
 	}
 }
 
-// firstProcess is the first process of a start in doubt: what was found may be what that left in the background, where there is a pid_file.
+// firstProcess is the first process of a start in doubt. With a pid_file, the process that was found may be one that the first process left in the background.
 func (a *adoption) firstProcess(u *unit, found procID) procID {
 	if u == nil || u.cfg.Service.PIDFile == "" {
 		return found

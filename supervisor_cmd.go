@@ -36,7 +36,7 @@ func (s *supervisor) addMain(cmd packet) {
 	}
 }
 
-// startMain has the keeper start CMD once no wanted service is on its way any more.
+// startMain starts CMD now, whatever the other services do.
 func (s *supervisor) startMain() {
 	s.submit(event{kind: eventStart, name: mainName})
 }

@@ -126,7 +126,7 @@ func (s *supervisor) passTo(st *start) (fds []int) {
 	return fds
 }
 
-// tellProxies tells those that wait for it whether a service is down.
+// tellProxies tells the proxies of a service whether it is down.
 func (s *supervisor) tellProxies(name string, down bool) {
 	s.proxies.mu.Lock()
 	b := s.proxies.backs[name]

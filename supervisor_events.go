@@ -1,4 +1,4 @@
-// supervisor_events.go tells subscribers of the changes of services. Who tells never waits: a subscriber that is slow loses the oldest, and learns how many.
+// supervisor_events.go tells subscribers of the changes of services. Telling never blocks: a slow subscriber loses the oldest events, and learns how many.
 
 //go:build !windows
 

@@ -132,7 +132,7 @@ func (s *supervisor) fifoStore(st *savedState) map[string][]int {
 	return store
 }
 
-// discard kills what an unreadable state left running: all processes below our parent that carry the name of a start. After a
+// discard stops what an unreadable state left running: under the keeper, the children of the keeper that have an invocation ID. After a
 // standalone server they are children of somebody else; ours are those that write to our pipes.
 func (s *supervisor) discard() {
 	var left []int

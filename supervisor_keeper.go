@@ -64,7 +64,7 @@ func greet(l *link) (handed, error) {
 // logKey names the pipes of one start in the keeper's store.
 func logKey(name string, gen uint64) string { return fmt.Sprintf("log %s %d", name, gen) }
 
-// follow takes what the keeper says, for ever. Without a keeper (it was no PID 1 and died) all services are stopped.
+// follow handles the records of the keeper until the link ends. Then the keeper, which was not PID 1, has died, and all services are stopped.
 func (s *supervisor) follow() {
 	for _, p := range s.early {
 		s.heard(p)

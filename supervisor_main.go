@@ -183,7 +183,7 @@ func (s *supervisor) catch() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
-// begetOwner makes the goroutine of the owner, on a thread with a table of descriptors of its own, while little is open. It begins its work when what is returned
+// begetOwner starts the goroutine of the owner, on a thread with its own table of descriptors, while few are open. It begins its work when the returned function
 // is called; until then all that is the owner's belongs to the caller.
 func (s *supervisor) begetOwner() (own func()) {
 	made, begin := make(chan struct{}), make(chan struct{})

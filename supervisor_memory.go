@@ -1,4 +1,4 @@
-// supervisor_memory.go trades garbage for time: how much of it the heap may hold during a burst of work and when little happens. It decides nothing else.
+// supervisor_memory.go sets how much garbage the heap may hold: much during a burst of work, little when the server is idle.
 
 //go:build !windows
 
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A supervisor is small and idle most of its life, and then its memory is a promise: half the garbage that Go allows by default, and
+// A supervisor is small and idle most of its life, and should then use little memory: half the garbage that Go allows by default, and
 // what a burst of work left behind goes back to the kernel. During a burst less collecting leaves time for the work.
 const (
 	idleGarbage  = 50 // percent of what is in use, as for GOGC
@@ -19,7 +19,7 @@ const (
 	burstOver    = time.Second
 )
 
-// burst knows whether there is one. The start is, however long it takes to load the services.
+// burst detects bursts of events. The start of the server counts as one, however long it takes to load the services.
 type burst struct {
 	events atomic.Int64
 	over   *time.Timer

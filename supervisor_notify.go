@@ -31,7 +31,7 @@ func (s *supervisor) notifyDirName() string {
 	return s.opts.socket + ".notify"
 }
 
-// notifyDir is the directory of the sockets; "": there is none, since nothing can be written there.
+// notifyDir makes the directory of the sockets if need be, and returns it; "" if it cannot be made.
 func (s *supervisor) notifyDir() string {
 	dir := s.notifyDirName()
 	if dir == "" || os.Mkdir(dir, 0o711) != nil && !sysOwnedDir(dir) {
@@ -219,7 +219,7 @@ func (s *supervisor) maySpeak(m *spoken) bool {
 	return m.uid == 0 || m.uid == m.by.uid
 }
 
-// follows makes a process that a service names its main process, and says whether it is that now.
+// follows makes the process that a service names its main process, and says whether that succeeded. A refusal is logged once for each start.
 func (s *supervisor) follows(by *speaker, pid int) bool {
 	l := s.speaker(by.gen)
 	if l == nil {
@@ -252,7 +252,7 @@ func (s *supervisor) speaker(gen uint64) *life {
 	return l
 }
 
-// mayBeFollowed says whether a service whose main process has ended may still name another one: it has sent something that is not read yet, or its pid_file is awaited.
+// mayBeFollowed says whether a service whose main process has ended may get another one: it has sent a message that is not read yet, or its pid_file is awaited.
 func (s *supervisor) mayBeFollowed(p *process) bool {
 	if s.wentIntoBackground(p) {
 		return true
@@ -396,7 +396,7 @@ func (u *unit) restoreSaid(s *savedSaid, c monoClock) {
 	u.extendUnheard(c.now)
 }
 
-// extendUnheard does that for the limits of a service that says by itself how it is.
+// extendUnheard moves the limits of a service that reports its own state to readTime from now, where they are earlier.
 func (u *unit) extendUnheard(now time.Time) {
 	if !u.cfg.Health.tells() {
 		return

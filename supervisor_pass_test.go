@@ -5,9 +5,11 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -91,6 +93,71 @@ func TestProxyPasses(t *testing.T) {
 	s.ok("stop", "back", "--wait")
 	if err := reach(tcp); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestProxyPassesToSshd: sshd of Debian takes its socket from us and listens on nothing else. The first connection starts it; with kill_mode = "process" a session outlives a
+// restart, and who connects in between waits for the next one.
+func TestProxyPassesToSshd(t *testing.T) {
+	t.Parallel()
+	needs(t, "sshd", "ssh", "ssh-keygen")
+	if os.Getuid() != 0 {
+		skip(t, "sshd lets others in only as root")
+	}
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where sshd confines its unprivileged part
+		t.Fatal(err)
+	}
+	dir, port := shortDir(t), fmt.Sprint(freePort(t))
+	key := func(name string) string {
+		path := filepath.Join(dir, name)
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, out)
+		}
+		return path
+	}
+	host, user := key("host"), key("user")
+	sshd, _ := exec.LookPath("sshd") // it wants its absolute path
+	s := startServer(t, map[string]string{
+		"sshd": fmt.Sprintf("[service]\nexec = %q\nstatus = \"stop\"\n[lifecycle]\nkill_mode = \"process\"\n",
+			sshd+" -D -e -f /dev/null -h "+host+" -o Port=1 -o AuthorizedKeysFile="+user+".pub -o StrictModes=no"),
+		"ssh": fmt.Sprintf("[xinet]\nlisten = [\"127.0.0.1:%s\"]\nservice = \"sshd\"\npass = true\n", port),
+	})
+	s.ok("list")
+	login := func(command string) *exec.Cmd {
+		return exec.Command("ssh", "-F", "/dev/null", "-p", port, "-i", user, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+			"-o", "BatchMode=yes", "-o", "ConnectTimeout=60", "127.0.0.1", command)
+	}
+	if out, err := login("echo in; id -u").CombinedOutput(); string(out) != "in\n0\n" {
+		t.Fatalf("ssh: %v: %s\n%s", err, out, s.ok("logs", "sshd"))
+	}
+	session := login("echo ready; cat")
+	keys, err := session.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(text)
+	if line, err := lines.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("a session says %q: %v", line, err)
+	}
+	old := s.status("sshd").PID
+	s.ok("restart", "sshd", "--wait")
+	if out, err := login("echo again").CombinedOutput(); string(out) != "again\n" || s.status("sshd").PID == old {
+		t.Errorf("ssh after the restart: %v: %s", err, out)
+	}
+	fmt.Fprintln(keys, "still here")
+	if line, err := lines.ReadString('\n'); line != "still here\n" {
+		t.Errorf("after the restart the session says %q: %v", line, err)
+	}
+	keys.Close()
+	if err := session.Wait(); err != nil {
+		t.Errorf("the session: %v", err)
 	}
 }
 

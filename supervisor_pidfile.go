@@ -61,7 +61,7 @@ func pidOfFile(path string) int {
 	return pid
 }
 
-// removeStale removes a pid file, unless it names a process that lives since before it was written: that is somebody else's, and does not count either.
+// removeStale removes a pid file, unless it names a running process that is older than the file: that belongs to another program, and is not taken for the main process.
 func removeStale(path string) {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {

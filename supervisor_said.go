@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// saidEvery is which turn of a restart loop is said: one that is as long as the stability period would go on for ever, with the same lines.
+// saidEvery: of a restart loop the first turn and then every tenth are logged at their level, the others at debug, so that an endless loop does not fill the log.
 const saidEvery = 10
 
-// saidLoop is the end that a service comes to again and again. An end is one more if it is the same, no more than a minute later.
+// saidLoop is the end that a service comes to again and again. An end belongs to it if it has the same text and comes within a minute of the last one.
 type saidLoop struct {
 	text string
 	at   time.Time

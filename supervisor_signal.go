@@ -15,7 +15,7 @@ type signalJob struct {
 	life *life
 }
 
-// work performs signals in order, away from the loop: looking at /proc takes time. Stops and kills that come together are one look.
+// sendSignals performs the queued signal jobs in order, for the life of the server. Stops that come together, and kills that come together, share one look at /proc.
 func (s *supervisor) sendSignals() {
 	for range s.signalJobs.wake {
 		for todo := s.signalJobs.take(); len(todo) > 0; {

@@ -175,7 +175,7 @@ func socketIsFree(path string) error {
 // dyingTime is how long a server that was killed may take to give up its socket.
 const dyingTime = 2 * time.Second
 
-// hangsUp says whether the one that listens goes away before due, without an answer. For a moment after a kill -9 the kernel still takes clients in for a process that
+// hangsUp says whether the listening process goes away before due without an answer. For a moment after a kill -9 the kernel still takes clients in for a process that
 // will answer none; then it breaks their connections. It closes the connection.
 func hangsUp(conn *net.UnixConn, due time.Time) bool {
 	defer conn.Close()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// start is one process on its way: of a service, or a helper that somebody waits for.
+// start is one process that is being started: of a service, or a helper that a goroutine waits for.
 type start struct {
 	name       string // "": a helper
 	gen        uint64
@@ -81,7 +81,7 @@ func (s *supervisor) spawn(e *effect) {
 	s.starts.waiting = append(s.starts.waiting, &start{name: e.name, gen: e.gen, cfg: e.cfg, invocation: e.text})
 }
 
-// callBack takes a start back that has not been forked yet. One that has is brought down by the graph when it hears of it, which a stage must not hold up.
+// callBack cancels a start that has not been forked yet. One that has been forked is stopped by the graph when it learns of it; the stage of such a start is told to hurry.
 func (s *supervisor) callBack(gen uint64) {
 	q := &s.starts
 	is := func(st *start) bool { return st.gen == gen && st.name != "" }

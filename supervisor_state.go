@@ -75,7 +75,7 @@ type savedConfig struct {
 	Text    string `json:"text"`
 }
 
-// savedServer is what is not of one unit.
+// savedServer is the saved state that belongs to no single unit.
 type savedServer struct {
 	Boot    string    `json:"boot"` // boot id: the state is void on another one
 	Loaded  bool      `json:"loaded,omitempty"`

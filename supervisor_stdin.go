@@ -49,7 +49,7 @@ func (s *supervisor) newStdinFifo(name string, uid, gid int) (service, ours int,
 // adoptStdin takes over our end of a stdin; it must not block.
 func adoptStdin(fd int) *stdinPipe { return &stdinPipe{os.NewFile(uintptr(fd), "stdin of a service")} }
 
-// fds is our end, for the keeper; none: it has none.
+// fds returns our end, for the keeper to hold; nil if the service has no such pipe.
 func (p *stdinPipe) fds() (fds []int) {
 	if p == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// stopMoment is how long a service has to end after its stop_exec has, before it gets the stop signal: a program that was asked to end is not done yet.
+// stopMoment is how long a service may keep running after its stop_exec has ended before it gets the stop signal.
 const stopMoment = 100 * time.Millisecond
 
 // stop asks a service to end: by its stop_exec where it has one, and then by its stop signal.

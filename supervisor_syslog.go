@@ -1,4 +1,4 @@
-// supervisor_syslog.go holds the socket of syslog(3), where nobody else does, and takes it again when who took it has gone. What comes over it is the logs'.
+// supervisor_syslog.go binds the socket of syslog(3) if it is not in use, and binds it again when the program that replaced it has ended. Its messages are read in logs_syslog.go.
 
 //go:build !windows
 
@@ -19,8 +19,8 @@ import (
 const syslogKey, syslogPath = "syslog", "/dev/log"
 
 const (
-	syslogGrace = time.Second            // who takes it removes ours and binds its own: it is not taken back in between
-	syslogPace  = 2 * time.Second        // between two looks whether who has it is still there
+	syslogGrace = time.Second            // for a program that replaces the socket: it removes our file first and binds its own then
+	syslogPace  = 2 * time.Second        // between two checks whether the program that has it still runs
 	syslogAgain = 100 * time.Millisecond // after its file has gone
 )
 
@@ -85,7 +85,7 @@ func (s *supervisor) serveSyslog() {
 }
 
 // keepSyslog has the socket read, and makes a new one when whoever took its place has gone: told by the kernel when a file in its directory comes or goes, and with
-// looks at it while it is somebody else's, for who is killed leaves the file behind.
+// polling while another program has it, since a killed program leaves the file behind.
 func (s *supervisor) keepSyslog() {
 	stop := func() {}
 	if s.syslog.fd != 0 {

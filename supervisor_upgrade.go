@@ -1,4 +1,4 @@
-// supervisor_upgrade.go ends this server for the next one, of the same version or another, which adopts the services.
+// supervisor_upgrade.go replaces this server by another one, of the same or another version, which adopts the services.
 
 //go:build !windows
 

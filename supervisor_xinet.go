@@ -1,4 +1,4 @@
-// supervisor_xinet.go holds the table of proxies: which there are, with which sockets, what the next server must know of them, and what they ask of services. No byte is copied here.
+// supervisor_xinet.go holds the table of proxies: which exist, the sockets that they listen on, and how these go to the next server. What proxies ask of services is in supervisor_demand.go; no data is copied here.
 
 //go:build !windows
 

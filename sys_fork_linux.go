@@ -46,7 +46,7 @@ const firstPrivate, lastPrivate = 32, 34
 
 const sigDfl, sigIgn = 0, 1
 
-// setPrivate changes what these signals do, where they do what is given first.
+// setPrivate changes the disposition of these signals to `to` where it is `from`.
 func setPrivate(from, to uintptr) {
 	for sig := uintptr(firstPrivate); sig <= lastPrivate; sig++ {
 		var old [8]uintptr // struct sigaction of the kernel: handler first
@@ -130,7 +130,7 @@ func sysTrySiblings() bool {
 }
 
 // sysOwnTable gives the calling thread a table of descriptors of its own (unshare(2), CLONE_FILES), with what is in it now, and keeps the goroutine on it. False: a sandbox
-// refuses that. A fork copies the table and the exec after it closes the copies, which at some thousand descriptors takes longer than all the rest.
+// refuses that, or this is the main thread. A fork copies the table and the exec after it closes the copies, which at some thousand descriptors takes longer than all the rest.
 //
 // The runtime's epoll and event descriptors must be open by now, so that both tables have them under the same numbers. The main thread's table stays the one that others see as ours.
 func sysOwnTable() bool {
@@ -164,10 +164,10 @@ func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err 
 
 const oomScore = "/proc/self/oom_score_adj"
 
-// spared is what children get for the choice of the kernel when memory runs out, while we are never chosen; nil: we are as others. Who forks at several places at once is not spared.
+// spared is the oom_score_adj of children while this process is excluded from the OOM killer; nil: it is not excluded. A process that forks on several threads at once must not use it.
 var spared []byte
 
-// sysSpare has the kernel spare us when memory runs out, but nothing that is forked from here (proc_pid_oom_score_adj(5)). As another than root it does nothing.
+// sysSpare excludes this process, but not its children, from the OOM killer (proc_pid_oom_score_adj(5)). Without the privilege it does nothing.
 func sysSpare() {
 	before, err := os.ReadFile(oomScore)
 	if err != nil || os.WriteFile(oomScore, []byte("-1000"), 0) != nil {
@@ -296,8 +296,8 @@ func sysExecKeeping(path string, argv, env []string, keep []int) error {
 	for _, fd := range keep {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
-	// The next image is born with SIGHUP and SIGINT ignored. The runtime leaves it at that (sigInstallGoHandler in its signal_unix.go), where
-	// otherwise one of them would be its end as long as it has not asked for it. For SIGTERM there is no such way.
+	// The next image starts with SIGHUP and SIGINT ignored. The runtime keeps that (sigInstallGoHandler in its signal_unix.go), where
+	// otherwise such a signal would kill it before it calls Notify. For SIGTERM this is not possible.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT)
 	err := sysExecHolding(path, argv, env)
 	for _, fd := range keep {

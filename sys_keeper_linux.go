@@ -224,7 +224,7 @@ func sysIsFile(fd int) bool {
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
-// sysListenAgain makes us the one whom clients of a listening socket see (SO_PEERCRED): whoever called listen(2) last.
+// sysListenAgain calls listen(2) again, so that clients see this process as their peer (SO_PEERCRED).
 func sysListenAgain(fd int) error { return os.NewSyscallError("listen", unix.Listen(fd, 1<<16-1)) } // the kernel knows the limit
 
 // sysHungUp says whether a pipe has no writer.

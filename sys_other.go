@@ -176,7 +176,7 @@ func readStat(pid int) (procStat, error) {
 // sysTicks knows nothing beforehand: ask readStat.
 func sysTicks() uint64 { return 0 }
 
-// sysReadHead reads the beginning of a file. What cannot be read is empty.
+// sysReadHead reads the beginning of a file. A file that cannot be opened is an error; one that cannot be read counts as empty.
 func sysReadHead(name string, buf []byte) (int, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -49,7 +49,7 @@ func readSmall(name string, buf []byte) ([]byte, error) {
 	}
 }
 
-// sysReadHead reads the beginning of a file without the poller and allocations of package os. What cannot be read is empty.
+// sysReadHead reads the beginning of a file without the poller and allocations of package os. A file that cannot be opened is an error; one that cannot be read counts as empty.
 func sysReadHead(name string, buf []byte) (int, error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

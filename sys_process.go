@@ -1,4 +1,4 @@
-// sys_process.go is what the functions of the system take and return about processes; the same on every system that has a server.
+// sys_process.go holds the types that system calls about processes take and return, for every system that has a server.
 
 //go:build !windows
 
@@ -153,7 +153,7 @@ type procStat struct {
 	Kernel                   bool  // a kernel thread
 }
 
-// dead says that the process has ended and only its parent does not know yet. Where its first thread alone has ended, the others go on, or are dying and have its files still.
+// dead reports whether the process has ended and was not reaped yet. If only its first thread has ended, others still run or hold its files.
 func (st *procStat) dead() bool { return st.State == 'X' || st.State == 'Z' && st.Threads <= 1 }
 
 // Age is how long the process lives.

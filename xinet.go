@@ -22,14 +22,14 @@ type proxy struct {
 	copier *copier
 
 	mu        sync.Mutex
-	def       *xinetDef // never written to: a change is another one
+	def       *xinetDef // immutable; a change replaces it
 	back      *backing
 	backend   *backend
 	listeners []*listener
 	queue     []*client            // wait for the service
 	pending   map[*client]struct{} // all that the backend has not accepted yet
 	bringing  bool                 // a goroutine brings the queue to the backend
-	due       *time.Timer          // when the first of pending has waited too long; nil: none has
+	due       *time.Timer          // fires when the first of pending has waited too long; nil: nobody is pending
 	notBefore time.Time            // when the next try makes sense, after one that failed
 	pause     time.Duration        // between tries
 	why       string               // why those that wait do so

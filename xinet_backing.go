@@ -57,7 +57,7 @@ func (b *backing) done() {
 	}
 }
 
-// setIdle changes how long the service may be without a connection; 0: for ever.
+// setIdle changes how long the service may be without a connection; 0: no limit.
 func (b *backing) setIdle(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

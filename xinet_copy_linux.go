@@ -187,7 +187,7 @@ func (l *copyLoop) owner(ev *unix.EpollEvent) (*client, int) {
 	return nil, 0
 }
 
-// run is the loop. It never ends.
+// run handles events until the epoll instance fails.
 func (l *copyLoop) run() {
 	raw, err := l.file.SyscallConn()
 	if err != nil {

@@ -206,7 +206,7 @@ func (l *listener) close() {
 	l.shut()
 }
 
-// renewed is the same socket as another listener, for another use; nil: that failed. This one is used no more, and its goroutine ends.
+// renewed returns a new listener for the same socket in another mode, or nil if that fails. The old one is closed, and its goroutine ends.
 func (l *listener) renewed(pass bool) *listener {
 	fd, err := l.descriptor()
 	if err != nil {

@@ -1,4 +1,4 @@
-// xinet_listen_linux.go has what of listening sockets is as only Linux has it.
+// xinet_listen_linux.go sets up and accepts on listening sockets in ways that only Linux has.
 
 package main
 
