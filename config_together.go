@@ -66,7 +66,7 @@ func (r *reader) warnings(lifecycle map[string]any) {
 		r.warn([]string{"lifecycle", "restart"}, "a oneshot with restart = \"always\" runs again for ever and never satisfies what requires it")
 	}
 	if l.RestartDelayMax < l.RestartDelay {
-		r.warn([]string{"lifecycle", "restart_delay_ms"}, "restart_delay_ms (%d) is more than restart_delay_max_ms (%d), which is the longest delay there will be", l.RestartDelay.Milliseconds(), l.RestartDelayMax.Milliseconds())
+		r.warn([]string{"lifecycle", "restart_delay_ms"}, "restart_delay_ms (%d) is more than restart_delay_max_ms (%d): the delay does not grow, and is always the first", l.RestartDelay.Milliseconds(), l.RestartDelayMax.Milliseconds())
 	}
 	if list, set := lifecycle["success_codes"].([]any); set && len(list) == 0 {
 		r.warn([]string{"lifecycle", "success_codes"}, "with no success_codes every exit counts as a failure")

@@ -109,7 +109,24 @@ func distinct(lists ...[]string) []string {
 	return names
 }
 
-var edgeKinds = [...]string{"requires", "after", "wants", "conflicts", "binds"}
+// edgeKinds is how each kind of dependency is drawn: the style of its line in dot, and its arrow in Mermaid.
+var edgeKinds = [...]struct{ name, style, arrow string }{
+	{"requires", "solid", "-->"},
+	{"after", "dashed", "-.->"},
+	{"wants", "dotted", "-.->"},
+	{"conflicts", "bold", "x--x"},
+	{"binds", "tapered", "==>"},
+}
+
+// styleOf returns how edges of a kind are drawn.
+func styleOf(kind string) (style, arrow string) {
+	for _, k := range edgeKinds {
+		if k.name == kind {
+			return k.style, k.arrow
+		}
+	}
+	return "", ""
+}
 
 // edges are all dependencies in name order; a conflict that both name stands once.
 func (g *graph) edges() (edges []edge) {
@@ -118,7 +135,7 @@ func (g *graph) edges() (edges []edge) {
 		d := &g.units[n].cfg.Dependencies
 		for i, names := range [][]string{d.Requires, d.After, d.Wants, d.Conflicts, d.Binds} {
 			for _, m := range distinct(names) {
-				e := edge{n, m, edgeKinds[i]}
+				e := edge{n, m, edgeKinds[i].name}
 				if e.Type == "conflicts" {
 					if drawn[edge{m, n, e.Type}] {
 						continue
@@ -161,7 +178,6 @@ func (p *page) end(remark, last string) (text string, leftOut int) {
 
 // dot draws the graph for Graphviz.
 func (g *graph) dot() (text string, leftOut int) {
-	style := map[string]string{"requires": "solid", "after": "dashed", "wants": "dotted", "conflicts": "bold"}
 	colour := map[state]string{running: "palegreen", exited: "lightblue", failed: "salmon", blocked: "khaki", starting: "lightyellow", stopping: "lightyellow", inactive: "lightgrey"}
 	p := page{room: maxDrawing}
 	p.add("digraph zinit {\n  rankdir=LR;\n  node [shape=box, style=filled];\n")
@@ -178,14 +194,14 @@ func (g *graph) dot() (text string, leftOut int) {
 		if e.Type == "conflicts" {
 			extra = ", color=red, dir=none"
 		}
-		p.add("  %q -> %q [style=%s, label=%q%s];\n", e.From, e.To, style[e.Type], e.Type, extra)
+		style, _ := styleOf(e.Type)
+		p.add("  %q -> %q [style=%s, label=%q%s];\n", e.From, e.To, style, e.Type, extra)
 	}
 	return p.end("//", "}\n")
 }
 
 // mermaid draws the graph for Mermaid (flowchart). Nodes have numbers, because its identifiers are narrower than our names.
 func (g *graph) mermaid() (text string, leftOut int) {
-	arrow := map[string]string{"requires": "-->|requires|", "after": "-.->|after|", "wants": "-.->|wants|", "conflicts": "x--x|conflicts|"}
 	id := map[string]int{}
 	p := page{room: maxDrawing}
 	p.add("flowchart LR\n")
@@ -202,7 +218,8 @@ func (g *graph) mermaid() (text string, leftOut int) {
 		}
 	}
 	for _, e := range g.edges() {
-		p.add("  n%d %s n%d\n", id[e.From], arrow[e.Type], id[e.To])
+		_, arrow := styleOf(e.Type)
+		p.add("  n%d %s|%s| n%d\n", id[e.From], arrow, e.Type, id[e.To])
 	}
 	return p.end("%%", "")
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // answerSize is how long a value is as JSON.
@@ -116,5 +117,28 @@ func TestErrorsOfALargeCycle(t *testing.T) {
 		if len(p.Message) > 400 || !strings.HasPrefix(p.Message, want) {
 			t.Fatalf("an error is %q", p.Message)
 		}
+	}
+}
+
+// TestDrawingsOfAllKinds: each kind of dependency has a line in both languages.
+func TestDrawingsOfAllKinds(t *testing.T) {
+	g := newGraph(time.Minute)
+	for _, name := range []string{"a", "b"} {
+		c := newConfig()
+		c.Service.Name, c.Service.Exec = name, execDef{Argv: []string{"x"}}
+		if name == "a" {
+			all := []string{"b"}
+			c.Dependencies = dependencyDef{Requires: all, After: all, Wants: all, Conflicts: all, Binds: all}
+		}
+		g.units[name] = &unit{name: name, cfg: c}
+	}
+	dot, _ := g.dot()
+	mermaid, _ := g.mermaid()
+	for _, k := range edgeKinds {
+		says(t, dot, fmt.Sprintf(`"a" -> "b" [style=%s, label=%q`, k.style, k.name))
+		says(t, mermaid, fmt.Sprintf("n0 %s|%s| n1\n", k.arrow, k.name))
+	}
+	if n := strings.Count(mermaid, "| n1\n"); n != len(edgeKinds) {
+		t.Errorf("%d lines for %d kinds:\n%s", n, len(edgeKinds), mermaid)
 	}
 }

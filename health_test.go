@@ -1,6 +1,6 @@
-//go:build linux
-
 // health_test.go tries each kind of check against real servers: quick, slow, hung and wrong ones.
+
+//go:build linux
 
 package main
 

@@ -1,7 +1,7 @@
-//go:build linux
-
 // init_qemu_test.go boots virtual machines: QEMU, a kernel of Debian, an initramfs made here, and a serial console that a test reads
 // and types into. It never uses more of this machine than a directory for temporary files.
+
+//go:build linux
 
 package main
 

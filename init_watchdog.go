@@ -16,6 +16,9 @@ type watchdog struct {
 	every time.Duration // the pace to feed it at: a quarter of its time
 }
 
+// unknownTimeout, in seconds, is taken for the timeout of a device that does not say its own: shorter than what drivers set by default.
+const unknownTimeout = 8
+
 // openWatchdog opens the device, which starts it, and asks for a time of so many seconds; a device that cannot (WDIOC_SETTIMEOUT of the
 // kernel's watchdog-api) keeps its own.
 func openWatchdog(name string, seconds int) (*watchdog, error) {
@@ -23,11 +26,15 @@ func openWatchdog(name string, seconds int) (*watchdog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the watchdog: %w", err)
 	}
-	if got, err := sysWatchdogTimeout(f, seconds); err == nil && got > 0 {
+	switch got, err := sysWatchdogTimeout(f, seconds); {
+	case err != nil:
+		logf(logWarn, "watchdog %s keeps its own timeout: %v", name, err)
+		seconds = unknownTimeout
+	case got <= 0:
+		logf(logWarn, "watchdog %s keeps its own timeout, and does not say which", name)
+		seconds = unknownTimeout
+	default:
 		seconds = got
-	} else {
-		logf(logWarn, "watchdog %s keeps its own time: %v", name, err)
-		seconds = 8
 	}
 	return &watchdog{f, time.Duration(seconds) * time.Second / 4}, nil
 }

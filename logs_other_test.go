@@ -1,6 +1,6 @@
-//go:build !linux && !windows
-
 // logs_other_test.go has for other unixes what the tests of logs need from logs_linux_test.go.
+
+//go:build !linux && !windows
 
 package main
 

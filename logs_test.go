@@ -1,6 +1,6 @@
-//go:build !windows
-
 // logs_test.go has what the tests of logs share: a hub, the pipes of a service as it has them, and what the server says meanwhile.
+
+//go:build !windows
 
 package main
 

@@ -1,10 +1,10 @@
-//go:build linux
-
 // proc_test.go tries the process table with real processes.
 //
 // Row 18 (a process in uninterruptible sleep survives SIGKILL) cannot be produced without a broken device; TestRow18 gives the table a
 // process that it cannot kill instead. Row 8 (out of memory) is tested in a machine.
 // While a table is open its reaper takes every child of the test process: nothing here may use os/exec.
+
+//go:build linux
 
 package main
 

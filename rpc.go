@@ -166,8 +166,8 @@ func (q *rpcCall) run(r *rpcRequest) (any, error) {
 	if row == nil {
 		return nil, q.server().unknownMethod(r.method)
 	}
-	if !q.conn.full && !readsOnly(row.name) {
-		return nil, refuse(kindPermissionDenied, "%s: this client may only read; it needs to be root, the server's user or a member of the socket's group", row.name)
+	if err := q.conn.mayCall(row.name); err != nil {
+		return nil, err
 	}
 	q.row = row
 	if err := q.bind(r); err != nil {

@@ -1,4 +1,4 @@
-// rpc_listen.go accepts clients on the control socket: it decides who may do what, and refuses clients when descriptors are short. No request is read here.
+// rpc_listen.go accepts clients on the control socket, and refuses them when descriptors are short. Who may do what is in rpc_access.go; no request is read here.
 
 //go:build !windows
 
@@ -11,20 +11,6 @@ import (
 	"syscall"
 	"time"
 )
-
-// admits says whether a peer may do everything, or only read, or nothing. An abstract name has no mode that keeps others out.
-func (l *controlSocket) admits(who peer) (all bool, refused *rpcError) {
-	all = who.mayAll(l.gid)
-	if l.file == nil {
-		switch {
-		case who.pid == 0:
-			return false, refuse(kindPermissionDenied, "this client is in another pid namespace")
-		case !all:
-			return false, refuse(kindPermissionDenied, "this client is neither root, nor the server's user, nor a member of the socket's group")
-		}
-	}
-	return all, nil
-}
 
 func (r *rpcServer) accept() {
 	for {

@@ -1,4 +1,4 @@
-// supervisor_stop.go runs the stop_exec of services: before the stop signal, and alone for a oneshot that has exited. Signals are sent in supervisor_signal.go.
+// supervisor_stop.go runs the stop_exec of services: before the stop signal, and alone for a oneshot that has exited. Signals are sent in supervisor_kill.go.
 
 //go:build !windows
 

@@ -1,6 +1,6 @@
-//go:build !linux && !windows
-
 // sys_other.go has what macOS and other Unix systems do in the place of sys_linux.go and its parts; no decisions are made there.
+
+//go:build !linux && !windows
 
 package main
 

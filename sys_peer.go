@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
 	"time"
 )
@@ -24,22 +23,6 @@ func (p peer) user() int {
 		return -1
 	}
 	return p.uid
-}
-
-// mayAll says who may do everything: root, our own uid, and members of the socket's group.
-func (p peer) mayAll(gid int) bool {
-	if !p.known {
-		return false
-	}
-	if p.uid == 0 || p.uid == os.Geteuid() {
-		return true
-	}
-	for _, g := range p.groups {
-		if gid >= 0 && g == gid {
-			return true
-		}
-	}
-	return false
 }
 
 const unixRetry = 10 * time.Millisecond // pace of the tries while the queue of a Unix socket is full

@@ -90,7 +90,7 @@ export interface Config {
     ready_after_ms?: number;
     /** after which kind of end it is started again (default "on-failure") */
     restart?: "always" | "on-failure" | "never";
-    /** the longest delay before a restart (default 60000) */
+    /** the longest delay before a restart; with less than restart_delay_ms the delay does not grow (default 60000) */
     restart_delay_max_ms?: number;
     /** delay before the first restart; doubles with each one; 0: none (default 1000) */
     restart_delay_ms?: number;

@@ -99,7 +99,7 @@ class ConfigLifecycle(TypedDict, total=False):
     max_restarts: int  # restarts in a row before it is left failed (3 means 4 runs); 0: no limit
     ready_after_ms: int  # without [health]: it is running only after it has lived this long
     restart: Literal["always", "on-failure", "never"]  # after which kind of end it is started again (default "on-failure")
-    restart_delay_max_ms: int  # the longest delay before a restart (default 60000)
+    restart_delay_max_ms: int  # the longest delay before a restart; with less than restart_delay_ms the delay does not grow (default 60000)
     restart_delay_ms: int  # delay before the first restart; doubles with each one; 0: none (default 1000)
     restart_prevent: list[int | str]  # exit codes, or signal names, after which no policy starts it again
     stability_period_ms: int  # after running this long the delay and the count of restarts start over (default 10000)

@@ -1,4 +1,4 @@
-// supervisor_signal.go signals the processes of services (stops, kills and what people send) and hands on texts for their stdin, away from the owner, since looking at /proc takes time.
+// supervisor_kill.go signals the processes of services (stops, kills and what people send) and hands on texts for their stdin, away from the owner, since looking at /proc takes time.
 
 //go:build !windows
 
