@@ -79,14 +79,14 @@ type exitRecord struct {
 	status uint32
 }
 
-const exitRecordSize = 20
+const sizeOfExit = 20
 
 // leaderBit marks, in the status of an exit record, what led a session of its own, as the main process of every service does.
 const leaderBit = 1 << 31
 
 // encodeExits is the text of an opExits.
 func encodeExits(list []exitRecord) string {
-	b := make([]byte, 0, exitRecordSize*len(list))
+	b := make([]byte, 0, sizeOfExit*len(list))
 	for _, e := range list {
 		b = binary.LittleEndian.AppendUint64(b, e.seq)
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.pid))
@@ -97,7 +97,7 @@ func encodeExits(list []exitRecord) string {
 
 func parseExits(text string) []exitRecord {
 	var list []exitRecord
-	for b := []byte(text); len(b) >= exitRecordSize; b = b[exitRecordSize:] {
+	for b := []byte(text); len(b) >= sizeOfExit; b = b[sizeOfExit:] {
 		list = append(list, exitRecord{binary.LittleEndian.Uint64(b), int(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:])})
 	}
 	return list

@@ -120,8 +120,8 @@ func TestRow05_NothingLeavesAControlGroup(t *testing.T) {
 	})
 }
 
-// pingBound is what a ping may take on an emulated machine of one processor with three hogs. On a real one it takes less than 50 ms.
-const pingBound = 500
+// pingBound is what a ping may take, in ms, on a machine of one processor with three hogs.
+const pingBound = 50
 
 // TestRow08_HogsInAMachine: a fork bomb, a memory hog and a CPU hog get what [limits] gives them and no more, and the server answers all the while. The end of the memory
 // hog says why, and a stop leaves nothing of a bomb, nor of what ran away without an environment.
@@ -131,7 +131,8 @@ func TestRow08_HogsInAMachine(t *testing.T) {
 	hog := func(script, limits string) string {
 		return fmt.Sprintf("[service]\nexec = [\"/bin/sh\", \"-c\", %q]\nstatus = \"stop\"\n%s[limits]\n%s\n", script, once, limits)
 	}
-	m := shellMachine(t, machineSpec{files: map[string]string{
+	// A processor of 500 million instructions a second, by the machine's own clock: what else runs here makes the test longer, and no ping.
+	m := shellMachine(t, machineSpec{qemu: []string{"-icount", "shift=1"}, files: map[string]string{
 		"/bomb":                          "setsid sh /bomb &\nexec sh /bomb\n",
 		"/run.sh":                        "env -i /bin/setsid /bin/sh -c '/bin/sleep 7777 & exec /bin/sleep 7777' &\necho away; exec sleep 7777\n",
 		"/etc/zinit/services/bomb.toml":  hog("sh /bomb & exec sleep 10000", "pids_max = 40\ncpu_max_percent = 20"),
@@ -151,6 +152,8 @@ func TestRow08_HogsInAMachine(t *testing.T) {
 	_, pings, _ := strings.Cut(ask("actor pings=40"), "slowest ")
 	if ms, rest, _ := strings.Cut(pings, " "); rest != "ms <nil>\n" || number(ms) > pingBound {
 		t.Errorf("the slowest ping took %s", pings)
+	} else {
+		t.Logf("the slowest ping took %s ms", ms)
 	}
 	says(t, ask("zinit wait eat --state failed; zinit status eat; zinit status eat --json"), "killed by SIGKILL (out of memory)", `"oom":true`)
 	if text := ask("cd /sys/fs/cgroup; cat */cgroup.procs | grep -c .; cat zinit/bomb/pids.max zinit/bomb/pids.current zinit/bomb/cpu.max zinit/tight/pids.current zinit/tight/memory.max; grep . /proc/1/cgroup; cd /"); !strings.Contains(text, "\n1\n1998848\n0::/zinit.init\n") || !strings.Contains(text, "\n20000 100000\n") {
