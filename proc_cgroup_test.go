@@ -131,8 +131,7 @@ func TestRow08_HogsInAMachine(t *testing.T) {
 	hog := func(script, limits string) string {
 		return fmt.Sprintf("[service]\nexec = [\"/bin/sh\", \"-c\", %q]\nstatus = \"stop\"\n%s[limits]\n%s\n", script, once, limits)
 	}
-	// A processor of 500 million instructions a second, by the machine's own clock: what else runs here makes the test longer, and no ping.
-	m := shellMachine(t, machineSpec{qemu: []string{"-icount", "shift=1"}, files: map[string]string{
+	m := shellMachine(t, machineSpec{qemu: countedClock, files: map[string]string{
 		"/bomb":                          "setsid sh /bomb &\nexec sh /bomb\n",
 		"/run.sh":                        "env -i /bin/setsid /bin/sh -c '/bin/sleep 7777 & exec /bin/sleep 7777' &\necho away; exec sleep 7777\n",
 		"/etc/zinit/services/bomb.toml":  hog("sh /bomb & exec sleep 10000", "pids_max = 40\ncpu_max_percent = 20"),
