@@ -64,6 +64,7 @@ type logFile struct {
 	file     *os.File
 	size     int64
 	midLine  bool // the last byte written is no newline
+	appends  bool // O_APPEND is set
 	lookAt   time.Time
 	rotateAt time.Time // no rotation before
 }
@@ -270,7 +271,7 @@ func (f *logFile) writeQueue(gen int, b []byte) (current bool) {
 	done, err := 0, error(nil)
 	if f.mayTry() {
 		current = f.operation(gen, func() {
-			done, err = f.store(b, func(b []byte) (int, error) { return f.file.Write(b) })
+			done, err = f.store(b, f.write)
 		})
 	}
 	f.finished(err, b[done:])
@@ -360,6 +361,9 @@ func (f *logFile) setFed(p *logPipe, n int) {
 
 // splice moves bytes from the pipe into the file, and ends with an error once another worker took over.
 func (f *logFile) splice(gen int, p *logPipe, b []byte) (int, error) {
+	if err := f.append(false); err != nil {
+		return 0, err
+	}
 	n, err := logSplice(p.fd, f.file, len(b))
 	f.mu.Lock()
 	defer f.mu.Unlock()

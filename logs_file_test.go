@@ -65,6 +65,50 @@ func TestFileThatWasMovedAwayIsMadeAgain(t *testing.T) {
 	})
 }
 
+// TestTruncatedFileHasNoHole: who empties the file (`: >app.log`, copytruncate of logrotate) finds what comes next at its beginning.
+func TestTruncatedFileHasNoHole(t *testing.T) {
+	for _, format := range []logFormat{"raw", "time", "json"} {
+		t.Run(string(format), func(t *testing.T) {
+			h := testHub(t)
+			path := filepath.Join(t.TempDir(), "app.log")
+			h.configure("s", loggingDef{BufferLines: 10, File: path, MaxSize: 1 << 20, Keep: 1, Format: format}, false)
+			r := testPipes(t, h, "s")
+			holds := func(text string, not ...string) {
+				t.Helper()
+				var b []byte
+				eventually(t, "the file has "+text, func() bool { b, _ = os.ReadFile(path); return strings.Contains(string(b), text) })
+				for _, word := range append(not, "\x00") {
+					if strings.Contains(string(b), word) {
+						t.Errorf("the file has %q: %q", word, b)
+					}
+				}
+			}
+			io.WriteString(r.stdout, strings.Repeat("old line\n", 100))
+			io.WriteString(r.stdout, "its end\n")
+			holds("its end")
+			for _, text := range []string{"first", "second"} {
+				if err := os.Truncate(path, 0); err != nil {
+					t.Fatal(err)
+				}
+				io.WriteString(r.stdout, text+" line\n")
+				holds(text+" line", "old", "its end")
+			}
+			f := h.files[path]
+			eventually(t, "its worker has ended", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.running })
+			done, err := f.store([]byte("third line\n"), func(b []byte) (int, error) { // emptied after we have looked at it
+				if err := os.Truncate(path, 0); err != nil {
+					t.Fatal(err)
+				}
+				return f.write(b)
+			})
+			if done != 11 || err != nil {
+				t.Fatal(done, err)
+			}
+			holds("third", "second")
+		})
+	}
+}
+
 func TestRow34_LogFileAttacks(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -123,20 +123,14 @@ func fileExists(path string) bool {
 // open opens the file if it is not, or not the one at its path any more (looked at once a second while lines come).
 // It must be a regular file with one name: through a link a service could make us write to any file, and a device or FIFO may block.
 func (f *logFile) open() error {
-	now := time.Now()
-	if f.file != nil && now.Before(f.lookAt) {
-		return nil
-	}
-	f.lookAt = now.Add(retryEvery)
 	if f.file != nil {
-		have, err := f.file.Stat()
-		at, err2 := os.Lstat(f.path)
-		if err == nil && err2 == nil && os.SameFile(have, at) && have.Size() == f.size {
+		if f.current() {
 			return nil
 		}
 		f.file.Close()
 		f.file = nil
 	}
+	f.lookAt = time.Now().Add(retryEvery)
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 		return err
 	}
@@ -160,7 +154,43 @@ func (f *logFile) open() error {
 		file.Close()
 		return err
 	}
-	f.file, f.midLine = file, false
+	f.file, f.midLine, f.appends = file, false, false
+	return nil
+}
+
+// current says whether the open file is the one at its path (looked at once a second), and goes to its end, where that is another than we left: somebody
+// has truncated the file.
+func (f *logFile) current() bool {
+	have, err := f.file.Stat()
+	if err == nil && have.Size() != f.size {
+		f.midLine = false
+		f.size, err = f.file.Seek(0, 2)
+	}
+	if now := time.Now(); err == nil && !now.Before(f.lookAt) {
+		f.lookAt = now.Add(retryEvery)
+		at, err := os.Lstat(f.path)
+		return err == nil && os.SameFile(have, at)
+	}
+	return err == nil
+}
+
+// write appends to the open file, wherever its end is by now.
+func (f *logFile) write(b []byte) (int, error) {
+	if err := f.append(true); err != nil {
+		return 0, err
+	}
+	return f.file.Write(b)
+}
+
+// append has the kernel put each write at the end of the file, or not: splice(2) refuses such a file.
+func (f *logFile) append(on bool) error {
+	if f.appends == on {
+		return nil
+	}
+	if err := logAppend(int(f.file.Fd()), on); err != nil {
+		return err
+	}
+	f.appends = on
 	return nil
 }
 

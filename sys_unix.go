@@ -52,6 +52,18 @@ func sysSignals() []string {
 
 const logOpenFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
+// logAppend sets or clears O_APPEND of an open log file.
+func logAppend(fd int, on bool) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil {
+		if flags &^= unix.O_APPEND; on {
+			flags |= unix.O_APPEND
+		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags)
+	}
+	return os.NewSyscallError("fcntl of a log file", err)
+}
+
 // logSetNonblock changes the open file behind fd; the other end of a pipe is not touched.
 func logSetNonblock(fd int) error {
 	return os.NewSyscallError("fcntl of a log pipe", unix.SetNonblock(fd, true))
