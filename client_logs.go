@@ -16,7 +16,11 @@ func cmdLogs(c *cli) int {
 	if code != exitDone {
 		return code
 	}
-	since, err := parseSince(c.flag("since"), time.Now())
+	since, err := parseTime("since", c.flag("since"), time.Now())
+	if err != nil {
+		return c.misuse("%v", err)
+	}
+	until, err := parseTime("until", c.flag("until"), time.Now())
 	if err != nil {
 		return c.misuse("%v", err)
 	}
@@ -30,6 +34,9 @@ func cmdLogs(c *cli) int {
 	}
 	p := params{}.with("stream", c.flag("stream"))
 	if c.has("follow") {
+		if until != 0 {
+			return c.misuse("--until has no place with --follow, which shows what is still to come")
+		}
 		if c.unknownNow(names) {
 			return exitNoService
 		}
@@ -38,6 +45,9 @@ func cmdLogs(c *cli) int {
 	p.with("contains", c.flag("grep"))
 	if since != 0 {
 		p["since_ms"] = since
+	}
+	if until != 0 {
+		p["until_ms"] = until
 	}
 	if lines >= 0 {
 		p["lines"] = lines
@@ -108,8 +118,8 @@ func (c *cli) printLog(l *logLine, named bool, width int) {
 	fmt.Fprintln(c.out, head+text)
 }
 
-// parseSince reads a point in time: how long ago (10m), a time of today, a date, or RFC 3339. It gives ms since the epoch; 0 for "".
-func parseSince(s string, now time.Time) (int64, error) {
+// parseTime reads a point in time, the value of a flag: how long ago (10m), a time of today, a date, or RFC 3339. It gives ms since the epoch; 0 for "".
+func parseTime(flag, s string, now time.Time) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
@@ -127,7 +137,7 @@ func parseSince(s string, now time.Time) (int64, error) {
 			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()).UnixMilli(), nil
 		}
 	}
-	return 0, fmt.Errorf("bad --since `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", s)
+	return 0, fmt.Errorf("bad --%s `%s`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"", flag, s)
 }
 
 // linesAgain is how many old lines a follower requests after the server was replaced, to continue after the last line that it printed.
@@ -244,7 +254,9 @@ func cmdMonitor(c *cli) int {
 	if len(names) > 0 {
 		p["services"] = names
 	}
-	c.unknownNow(names) // it may come
+	if c.unknownNow(names) {
+		return exitNoService
+	}
 	again := func() { errorf("the server was replaced; events may be missing") }
 	return c.subscribe("events.subscribe", p, again, func(raw json.RawMessage) {
 		if c.json {

@@ -16,6 +16,12 @@ func TestLogs(t *testing.T) {
 	expect(t, "all", s.via(t, "logs").exits(t, exitDone).out, "web | hello\ndb  | ^[[2Jgone\n")
 	expect(t, "one", s.via(t, "logs", "web", "-n", "5", "--grep", "h", "--stream=stdout").exits(t, exitDone).out, "hello\n^[[2Jgone\n")
 	expect(t, "request", s.requests()[1], `logs.filter {"contains":"h","lines":5,"service":"web","stream":"stdout"}`)
+	s.via(t, "logs", "--since", "2026-01-31T12:00:00Z", "--until", "2026-01-31T13:00:00Z").exits(t, exitDone)
+	expect(t, "times", s.requests()[len(s.requests())-1], `logs.filter {"since_ms":1769860800000,"until_ms":1769864400000}`)
+	expect(t, "a bad time", s.via(t, "logs", "--until", "noon").exits(t, exitUsage).err,
+		"zinit: bad --until `noon`: such as 10m, 14:30, 2026-01-31 or \"2026-01-31 14:30\"\nhint: usage: zinit logs [NAME...] [FLAG...]\n")
+	expect(t, "an end of what comes", s.via(t, "logs", "-f", "--until", "10m").exits(t, exitUsage).err,
+		"zinit: --until has no place with --follow, which shows what is still to come\nhint: usage: zinit logs [NAME...] [FLAG...]\n")
 	expect(t, "raw", s.via(t, "logs", "--raw", "-n5").exits(t, exitDone).out, "web | hello\ndb  | \x1b[2Jgone\n")
 }
 
@@ -67,4 +73,6 @@ func TestMonitor(t *testing.T) {
 	answers := map[string]string{"events.subscribe": "{\"subscription\":1}\nnote {\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":" + event + "}\nEND"}
 	expect(t, "text", fakeServe(t, answers).via(t, "monitor", "web").out, "never web: running -> failed (killed by SIGKILL)\n")
 	expect(t, "json", fakeServe(t, answers).via(t, "monitor", "--json").out, event+"\n")
+	answers["service.list"] = `["db","web"]`
+	expect(t, "a name of nobody", fakeServe(t, answers).via(t, "monitor", "wbe").exits(t, exitNoService).err, "zinit: no service `wbe`\nhint: did you mean `web`?\n")
 }

@@ -353,7 +353,7 @@ func TestRolesByName(t *testing.T) {
 func TestSince(t *testing.T) {
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	for s, want := range map[string]string{"10m": "11:50:00", "1h30m": "10:30:00", "09:15": "09:15:00", "2026-01-31 07:08": "07:08:00", "2026-01-31T07:08:09Z": "07:08:09"} {
-		ms, err := parseSince(s, now)
+		ms, err := parseTime("since", s, now)
 		if got := time.UnixMilli(ms).UTC().Format(time.TimeOnly); got != want || err != nil {
 			t.Errorf("--since %q is %s (%v), want %s", s, got, err, want)
 		}

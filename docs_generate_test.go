@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -206,6 +207,9 @@ func exitCodeTable(t *testing.T, _ string) string {
 			return true
 		})
 	}
+	slices.SortFunc(rows, func(a, b []string) int {
+		return cmp.Or(cmp.Compare(len(a[0]), len(b[0])), strings.Compare(a[0], b[0]))
+	})
 	return table("| code | |", rows)
 }
 

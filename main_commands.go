@@ -50,6 +50,7 @@ var commandTable = [...]*command{
 			{name: "lines", short: 'n', arg: "N", help: "the newest N lines (1000; with -f 10)"},
 			{name: "stream", arg: "S", values: streamWords, help: "only %s"},
 			{name: "since", arg: "T", help: "only lines since then"},
+			{name: "until", arg: "T", help: "only lines until then"},
 			{name: "grep", arg: "TEXT", help: "only lines with that text"},
 			{name: "time", short: 't', help: "show when each line was written"},
 			{name: "raw", help: "pass control characters on"},
