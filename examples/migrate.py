@@ -44,9 +44,10 @@ KEYS = {
     "limits": "nofile nproc core as memlock nice oom_score_adj umask no_new_privs caps chroot memory_max_bytes cpu_max_percent pids_max",
 }
 
-# Marks inside of texts: a variable that is one word, one that is split into words, their end, and the instance of a template.
-VAR, SPLIT, END, INSTANCE = "\ue000", "\ue001", "\ue002", "\ue003"
-MARKED = re.compile(f"[{VAR}{SPLIT}](.*?){END}")
+# Marks inside of texts: a variable that is one word, one that is split into words, their end, the instance of a template, and a variable that
+# must be set.
+VAR, SPLIT, END, INSTANCE, MUST = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+MARKED = re.compile(f"[{VAR}{SPLIT}{MUST}](.*?){END}")
 
 
 class Wrong(Exception):
@@ -175,7 +176,7 @@ def expanded(text):
     """A text in which a $ of its own stays one."""
     parts, at = [], 0
     for m in MARKED.finditer(text):
-        parts += [text[at : m.start()].replace("$", "$$"), "${" + m[1] + ("" if ":-" in m[1] else ":-") + "}"]
+        parts += [text[at : m.start()].replace("$", "$$"), "${" + m[1] + ("" if ":-" in m[1] or m[0][0] == MUST else ":-") + "}"]
         at = m.end()
     return "".join(parts) + text[at:].replace("$", "$$")
 
@@ -211,7 +212,7 @@ def sh_word(word):
         return shlex.quote(word)
     out, at = "", 0
     for m in MARKED.finditer(word):
-        out += re.sub(r'([\\"$`])', r"\\\1", word[at : m.start()]) + "${" + m[1] + "}"
+        out += re.sub(r'([\\"$`])', r"\\\1", word[at : m.start()]) + "${" + m[1] + ("?" if m[0][0] == MUST else "") + "}"
         at = m.end()
     return '"' + out + re.sub(r'([\\"$`])', r"\\\1", word[at:]) + '"'
 
@@ -1416,6 +1417,7 @@ class Supervisord:
                 self.lost.append((section, "nothing listens on the network"))
             elif kind not in ("supervisord", "unix_http_server", "supervisorctl", "rpcinterface"):
                 self.lost.append((section, ""))
+        self.server(common, next((o for s, o, _ in sections if s == "unix_http_server"), {}))
         made, order = [], {}
         for kind, name, options, here in programs:
             units = Program(self, kind, name, dict(options), here, common, os.path.basename(path)).units
@@ -1438,13 +1440,29 @@ class Supervisord:
             made.append(unit)
         return made
 
+    def server(self, common, control):
+        """What is said about supervisord itself are flags of the server."""
+        flags = [f"--socket {shlex.quote(control['file'])}"] if control.get("file") else []
+        if re.fullmatch("0?[0-7]{3}", mode := control.get("chmod", "0700")) and int(mode, 8) & 0o666 != 0o600:
+            flags.append(f"--socket-mode {int(mode, 8) & 0o666:04o}")
+        if group := control.get("chown", "").partition(":")[2]:
+            flags.append(f"--socket-group {shlex.quote(group)}")
+        level = common.get("loglevel", "info").lower()
+        if level != "info":
+            level = {"critical": "error", "trace": "debug", "blather": "debug"}.get(level, level)
+            flags.append(f"--log-level {level}")
+        user = common.get("user", "root")
+        user = f", as the user {user}" if user not in ("root", "0") else ""
+        if flags or user:
+            self.lost.append(("supervisord", " ".join(["it is `zinit server", *flags]) + "`" + user))
+
     def after(self, order):
         """priority: each after those with the next lower one."""
         earlier = []
         for _, units in sorted(order.items(), key=lambda item: item[0]):
             for u in units:
                 if earlier:
-                    u.set("dependencies.after", earlier, "priority=", "by priority")
+                    u.set("dependencies.after", earlier, "priority=", "by priority; unlike there it waits until they are ready")
             earlier = [n for u in units for n in u.all_names]
 
 
@@ -1485,7 +1503,7 @@ class Program:
                 if unit:
                     unit.lose(f"%({name})s in {value}", "variables count in commands, env, dir and file only")
                     return f"%({name})s"
-                return VAR + name[4:] + END
+                return MUST + name[4:] + END
             if name == "process_num" and self.number == INSTANCE:
                 return INSTANCE
             values = {
@@ -1551,9 +1569,11 @@ class Program:
         self.log(unit)
         if umask := self.opt("umask") or self.common.get("umask", ""):
             unit.set("limits.umask", umask.zfill(3), f"umask={umask}")
-        for key in ("minfds", "nofile"), ("minprocs", "nproc"):
-            if (value := self.common.get(key[0], "")).isdigit():
-                unit.set(f"limits.{key[1]}", int(value), f"{key[0]}={value}")
+        for key, limit, default in ("minfds", "nofile", 1024), ("minprocs", "nproc", 200):
+            if (value := self.common.get(key, "")).isdigit() and int(value) != default:
+                unit.set(f"limits.{limit}", int(value), f"{key}={value}")
+        if self.number != INSTANCE and (name := self.text(self.options.get("process_name", self.name))) != self.name and len(all_names) == 1 == int(self.options.get("numprocs", "1")):
+            unit.lose(f"process_name={name}", f"it is called {unit_name} here")
         for key, value in self.options.items():
             if key not in self.used:
                 unit.lose(f"{key}={value}")
@@ -1587,13 +1607,13 @@ class Program:
         codes = [int(c) for c in self.opt("exitcodes").split(",") if c.strip().isdigit()]
         if codes and codes != [0]:
             unit.set("lifecycle.success_codes", codes, "exitcodes=")
-        if "startsecs" in self.options:
-            ms = int(float(self.opt("startsecs")) * 1000)
-            if ms:
-                unit.set("lifecycle.ready_after_ms", ms, f"startsecs={ms // 1000}")
-                unit.set("lifecycle.stability_period_ms", ms, f"startsecs={ms // 1000}")
-        if "startretries" in self.options:
-            unit.set("lifecycle.max_restarts", int(self.opt("startretries")), "startretries=")
+        again = unit.get("lifecycle.restart") != "never"
+        ms = int(float(self.opt("startsecs", "1")) * 1000)
+        if ms and "startsecs" in self.options:
+            unit.set("lifecycle.ready_after_ms", ms, "startsecs=")
+        if again:
+            unit.set("lifecycle.stability_period_ms", ms, "startsecs=")
+        self.retries(unit, again and ms > 0)
         if name := self.opt("stopsignal"):
             unit.set("lifecycle.stop_signal", signal_name(name), "stopsignal=")
         if seconds := self.opt("stopwaitsecs"):
@@ -1603,12 +1623,28 @@ class Program:
         if not group and not isinstance(unit.get("service.exec"), Shell):
             unit.set("lifecycle.kill_mode", "mixed", "stopasgroup=false", "only the main process gets the stop signal, as without stopasgroup")
 
+    def retries(self, unit, again):
+        """startretries: a start that fails is tried again so often. One that lasts startsecs is no such start."""
+        text = self.opt("startretries")
+        if not text or not again:
+            return
+        # 0 has no limit here.
+        unit.set("lifecycle.max_restarts", max(int(text), 1), "startretries=")
+        if int(text) == 0:
+            unit.lose("startretries=0", "a start that fails is tried once more: 1 is the least here")
+
     def log(self, unit):
         out, err = self.text(self.opt("stdout_logfile", "AUTO")), self.text(self.opt("stderr_logfile", "AUTO"))
         same = self.opt("redirect_stderr", "false").lower() in ("true", "1", "yes", "on")
         console = {"/dev/stdout", "/dev/fd/1", "/dev/stderr", "/dev/fd/2", "/proc/self/fd/1", "/proc/1/fd/1"}
         sizes = {key: self.opt(key) for key in ("stdout_logfile_maxbytes", "stdout_logfile_backups", "stderr_logfile_maxbytes", "stderr_logfile_backups")}
         which = "stdout"
+        none = [n for n, value in (("stdout", out), ("stderr", out if same else err)) if value.upper() == "NONE"]
+        if len(none) == 2:
+            unit.set("logging.buffer_lines", 0, "stdout_logfile=NONE")
+            unit.set("logging.console", False, "stdout_logfile=NONE")
+        elif none:
+            unit.lose(f"{none[0]}_logfile=NONE", "both streams are kept")
         if out in ("AUTO", "NONE") and err not in ("AUTO", "NONE") and not same:
             out, which = err, "stderr"
         elif not same and err not in ("AUTO", "NONE", out) and not {out, err} <= console:
