@@ -276,6 +276,9 @@ func TestEveryHelpFitsTheScreen(t *testing.T) {
 		if n := strings.Count(r.out, "\n"); n > 23 {
 			t.Errorf("%v has %d lines", words, n)
 		}
+		if strings.Contains(r.out, "?.") {
+			t.Errorf("%v: a question with a full stop:\n%s", words, r.out)
+		}
 		for _, line := range strings.Split(r.out, "\n") {
 			if columns(line) > 80 {
 				t.Errorf("%v: too wide: %s", words, line)

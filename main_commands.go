@@ -170,7 +170,9 @@ var commandTable = [...]*command{
 		more:  "Environment: ZINIT_SOCKET, ZINIT_CONFIG_DIR (DIR:DIR), ZINIT_LOG_LEVEL, ZINIT_LOG_FORMAT, ZINIT_SHUTDOWN_TIMEOUT_MS.\nA flag beats the environment.",
 		flags: serverFlags},
 	{name: "init", args: "[-c] [-- CMD ARG...]", group: "server", raw: true, alone: true, run: cmdInit,
-		help: "be PID 1: of a container (-c) or of a machine", flags: initFlags},
+		help:  "be PID 1: of a container (-c) or of a machine",
+		more:  "With a CMD: --log-level is warn where there is no services directory, and a\nshutdown has no limit of its own where there is no service.",
+		flags: initFlags},
 
 	{name: "call", args: "METHOD [JSON]", group: "other", server: true, run: cmdCall,
 		help: "call an RPC method: zinit call service.get '{\"name\": \"web\"}'"},

@@ -52,7 +52,9 @@ var initFlags = []*commandFlag{
 	{name: "cmd-wait-ms", arg: "MS", help: "CMD starts at the latest after this time (5000)"},
 	{name: "dry-run", help: "print the steps of the boot and do nothing"},
 	{name: "config-dir", arg: "DIR", help: configDirHelp}, // -c is --container here
-	&systemDirFlag, &logLevelFlag, &logFormatFlag, &socketModeFlag, &socketGroupFlag, &shutdownTimeoutFlag, &socketFlag,
+	&systemDirFlag, &logLevelFlag, &logFormatFlag, &socketModeFlag, &socketGroupFlag,
+	{name: "shutdown-timeout-ms", arg: "MS", help: "a shutdown kills what is left then (30000; -c: 8000; 0: never)"},
+	&socketFlag,
 }
 
 // known are the flags of a command and those of all.

@@ -71,7 +71,7 @@ func (c *cli) commandHelp(cmd *command) int {
 		fmt.Fprintln(c.out, "also:  zinit "+strings.Join(cmd.aliases, ", "))
 	}
 	fmt.Fprintln(c.out)
-	c.paragraph(strings.ToUpper(cmd.help[:1]) + cmd.help[1:] + ".\n" + cmd.more)
+	c.paragraph(sentence(cmd.help) + "\n" + cmd.more)
 	if len(cmd.flags) > 0 {
 		fmt.Fprintln(c.out)
 	}
@@ -89,6 +89,11 @@ func (c *cli) commandHelp(cmd *command) int {
 		c.paragraph("\nWith every command: [--socket PATH] [--json] [--no-color] [--timeout MS]")
 	}
 	return exitDone
+}
+
+// sentence makes one of a help text; a question is one already, but for its first letter.
+func sentence(help string) string {
+	return strings.ToUpper(help[:1]) + help[1:] + when(!strings.HasSuffix(help, "?"), ".")
 }
 
 func (c *cli) usageHint() string {
