@@ -1,6 +1,7 @@
 #!/bin/sh
 # build.sh DIR: makes a Debian with zinit as its init, as root: DIR/disk.img (an ext4 file system, label root), DIR/vmlinuz and
-# DIR/initramfs.gz. It needs debootstrap, cpio, e2fsprogs, and Go if there is no ZINIT. From the environment:
+# DIR/initramfs.gz. It is for amd64, and needs debootstrap, cpio, e2fsprogs, apt and dpkg with
+# Debian's sources, and Go if there is no ZINIT. From the environment:
 #   ZINIT=FILE      the program; default: built from this source
 #   KEY=FILE        who may log in as root over ssh (authorized_keys)
 #   PASSWORD=TEXT   of root, at the console; default: none, only ssh
