@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 )
 
 var proxied = flag.Int("proxied", 600, "connections of TestProxyRace, at random times")
@@ -310,6 +312,50 @@ func TestProxyOutlivesServers(t *testing.T) {
 	b.signal(sigTerm)
 	if code := b.ends(patience); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestProxySplicesByStrace: what strace(1) counts in the server while 8 MB go there and back is splice(2), and no call that would bring the bytes into the program.
+func TestProxySplicesByStrace(t *testing.T) {
+	t.Parallel()
+	needs(t, "strace")
+	dir := shortDir(t)
+	back, front, counts := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t)), filepath.Join(dir, "counts")
+	s := startServer(t, map[string]string{"back": echoService(back), "front": proxyFile(front, back, "back", "")})
+	s.ok("list")
+	if err := reach(front); err != nil {
+		t.Fatal(err)
+	}
+	strace := exec.Command("strace", "-f", "-c", "-e", "trace=splice,read,write,recvfrom,sendto", "-U", "name,calls", "-o", counts, "-p", fmt.Sprint(s.cmd.Process.Pid))
+	said, err := strace.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := strace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil || !strings.Contains(line, "attached") {
+		_ = strace.Wait()
+		skip(t, "strace may not look at another process: "+line)
+	}
+	const size = 8 << 20
+	failed := exchange(dialProxy(t, front), randomBytes(size))
+	_ = strace.Process.Signal(os.Interrupt)
+	_ = strace.Wait() // it ends by the signal
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	text, _ := os.ReadFile(counts)
+	calls := map[string]int{}
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Fields(line); len(f) == 2 && unicode.IsDigit(rune(f[1][0])) {
+			calls[f[0]] = number(f[1])
+		}
+	}
+	t.Logf("calls: %v", calls)
+	if others := calls["read"] + calls["write"] + calls["recvfrom"] + calls["sendto"]; calls["splice"] < 4*size>>20 || others > calls["splice"] {
+		t.Errorf("%d calls of splice, %d of others:\n%s", calls["splice"], others, text)
 	}
 }
 
