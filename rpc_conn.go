@@ -59,8 +59,8 @@ func (c *rpcConn) serve() {
 			c.timedOut(err)
 			return
 		}
-		if c.readErr == errNoRoom {
-			c.flush(appendFailure(nil, nil, errNoRoom))
+		if c.readErr == errTooMuch {
+			c.flush(appendFailure(nil, nil, tooMuch()))
 			return
 		}
 		if c.readErr != nil {
@@ -88,7 +88,7 @@ func (c *rpcConn) readSome(fd uintptr) bool {
 	if len(c.in) == cap(c.in) {
 		size := 2 * cap(c.in)
 		if !c.srv.budget.take(c.uid, 0, size) {
-			c.readErr = errNoRoom
+			c.readErr = errTooMuch
 			return true
 		}
 		bigger := make([]byte, len(c.in), size)

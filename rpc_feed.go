@@ -24,10 +24,10 @@ func (c *rpcConn) subscribe(f rpcFeed) (id int64, begin func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting+len(c.subs) >= rpcWaitingMax {
-		return 0, nil, errWaiting
+		return 0, nil, tooManyWaiting()
 	}
 	if !c.srv.budget.take(c.uid, 0, rpcSubPrice+f.size) {
-		return 0, nil, errNoRoom
+		return 0, nil, tooMuch()
 	}
 	c.srv.subs.Add(1)
 	if c.subs == nil {

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"time"
@@ -109,11 +110,17 @@ const (
 	rpcBufferSize  = 16 << 10
 )
 
-// What clients are told that ask for too much.
-var (
-	errNoRoom  = refuse(kindInternalError, "the clients of this user hold too much memory; try again later")
-	errWaiting = refuse(kindInternalError, "this connection has %d requests and subscriptions waiting already; use another one", rpcWaitingMax)
-)
+// errTooMuch ends the reading of a connection for which there is no memory left.
+var errTooMuch = errors.New("the clients of this user hold too much memory")
+
+// tooMuch and tooManyWaiting are what clients are told that ask for too much. They are made when they are needed: a start is quicker without.
+func tooMuch() *rpcError {
+	return refuse(kindInternalError, "the clients of this user hold too much memory; try again later")
+}
+
+func tooManyWaiting() *rpcError {
+	return refuse(kindInternalError, "this connection has %d requests and subscriptions waiting already; use another one", rpcWaitingMax)
+}
 
 // reserve counts one more waiting request, with what its id holds, or refuses it.
 func (c *rpcConn) reserve(id int) error {
@@ -121,9 +128,9 @@ func (c *rpcConn) reserve(id int) error {
 	defer c.mu.Unlock()
 	switch {
 	case c.waiting+len(c.subs) >= rpcWaitingMax:
-		return errWaiting
+		return tooManyWaiting()
 	case c.pending+c.parked+id > rpcPendingMax || !c.srv.budget.take(c.uid, 0, rpcWaitPrice+id):
-		return errNoRoom
+		return tooMuch()
 	}
 	c.waiting++
 	c.parked += id
