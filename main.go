@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -44,5 +45,7 @@ func role(argv []string, pid int) int {
 
 func init() {
 	commands = commandTable[:] // set here, since commands refer to the table: in its declaration that is an initialization cycle
-	runtime.LockOSThread()     // until it is known that we are no server, see serverMain
+	if slices.ContainsFunc(os.Args, func(word string) bool { return strings.HasSuffix(word, "server") }) {
+		runtime.LockOSThread() // for serverMain; it costs a thread more, which short commands would notice
+	}
 }
