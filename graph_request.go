@@ -67,10 +67,12 @@ func (g *graph) onMain(u *unit, ev event) bool {
 	case ev.kind == eventStop && u.state.live():
 		if ev.wait {
 			g.park(u, ev)
-		} else {
-			g.answer(ev.to, g.answerOf(u))
 		}
 		g.shutdown(event{kind: eventShutdown, power: powerExit})
+		if !ev.wait {
+			g.settleAll()
+			g.answer(ev.to, g.answerOf(u))
+		}
 		return true
 	case ev.kind == eventRestart, ev.kind == eventDelete, ev.kind == eventStart && ev.to != nil && u.lastStart != (time.Time{}) && !u.state.live():
 		g.refuse(ev.to, refuse(kindInvalidState, "cannot %s %s: it is the main program of this container", ev.kind, u.name))

@@ -159,7 +159,9 @@ func TestCommandIsAService(t *testing.T) {
 			t.Errorf("%v: exit code %d\n%s", args, code, out)
 		}
 	}
-	b.ok("stop", "cmd")
+	if out := b.ok("stop", "cmd"); out != "cmd: stopping\n" {
+		t.Errorf("stop says %q", out)
+	}
 	if code := b.ends(patience); code != 7 {
 		t.Errorf("the stop of cmd is a shutdown; exit code %d, not CMD's 7", code)
 	}

@@ -148,17 +148,20 @@ func TestRow66_WhatCMDLeavesIsAskedFirst(t *testing.T) {
 	t.Parallel()
 	needs(t, "setsid")
 	for _, row := range []struct {
-		name, trap, then string
-		stop, deaf       bool
+		name, by, trap, then string
+		stop, deaf           bool
 	}{
-		{"stopped", "sleep 0.2; echo saved; exit 0", "wait", true, false},
-		{"ended", "sleep 0.2; echo saved; exit 0", "exit 0", false, false},
-		{"deaf", "", "wait", true, true},
+		{"stopped", "setsid", "sleep 0.2; echo saved; exit 0", "wait", true, false},
+		{"ended", "setsid", "sleep 0.2; echo saved; exit 0", "exit 0", false, false},
+		{"deaf", "setsid", "", "wait", true, true},
+		{"stopped, in its group", "", "sleep 0.2; echo saved; exit 0", "wait", true, false},
+		{"ended, in its group", "", "sleep 0.2; echo saved; exit 0", "exit 0", false, false},
+		{"deaf, in its group", "", "", "wait", true, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			dir := shortDir(t)
-			script := fmt.Sprintf(`setsid sh -c 'trap "%s" TERM; echo $$ >%s/pid; while :; do sleep 0.05; done' & while ! [ -s %[2]s/pid ]; do sleep 0.05; done; echo here; %s`, row.trap, dir, row.then)
+			script := fmt.Sprintf(`%s sh -c 'trap "%s" TERM; echo $$ >%s/pid; while :; do sleep 0.05; done' & while ! [ -s %[3]s/pid ]; do sleep 0.05; done; echo here; %s`, row.by, row.trap, dir, row.then)
 			b := startInit(t, nil, boxOptions{notOne: row.deaf, cmd: []string{"/bin/sh", "-c", script}})
 			b.says("\nhere\n")
 			began := time.Now()

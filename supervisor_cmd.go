@@ -20,7 +20,8 @@ func mainUnit(argv []string) *config {
 	c.Service.Description = "the main program of the container"
 	c.Lifecycle.Restart = restartNever
 	c.Lifecycle.StartTimeout = 0
-	c.Lifecycle.StopTimeout = noLimit // the shutdown's time is what bounds it
+	c.Lifecycle.StopTimeout = noLimit  // the shutdown's time is what bounds it
+	c.Lifecycle.KillMode = killProcess // the keeper asks what it leaves behind, when all services are stopped
 	return c
 }
 
@@ -82,7 +83,7 @@ func (s *supervisor) command(p packet) {
 		return
 	}
 	l := newLife(mainName, u.gen, u.cfg, &logPipes{Out: -1, Err: -1})
-	l.proc = s.procs.process(mainName, u.inv, killGroup, func(e exit) { s.ended(l, e) })
+	l.proc = s.procs.process(mainName, u.inv, u.cfg.Lifecycle.KillMode, func(e exit) { s.ended(l, e) })
 	s.procs.adoptReported(l.proc, pid, nil)
 	s.inbox.put(note{begun: l})
 }
