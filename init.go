@@ -98,7 +98,7 @@ func initMain(args []string, flags []*commandFlag) (code int) {
 	if err != nil {
 		errorf("%v", err)
 		hint("zinit help init")
-		if !container {
+		if !container && (len(o.cmd) == 0 || onMachine()) {
 			return emergencyForEver(err.Error())
 		}
 		return exitUsage

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 type bootStep struct {
 	what  string       // an order with the values in it: "mount proc on /proc (nosuid,noexec,nodev)"
 	done  string       // why nothing has to be done, or ""
+	first string       // what is done before, for who reads the table; or ""
 	vital bool         // without it the boot cannot go on
 	maybe bool         // it was asked for as one that may fail
 	say   bool         // why nothing has to be done is worth a line
@@ -119,8 +121,8 @@ func (b *boot) print(w io.Writer) {
 		fmt.Fprintln(w, stage.name+":")
 		for _, s := range b.stepsOf(stage) {
 			line := s.what
-			if s.done != "" {
-				line += ": " + s.done
+			if more := cmp.Or(s.done, s.first); more != "" {
+				line += ": " + more
 			}
 			fmt.Fprintln(w, "  "+visible(line))
 		}

@@ -27,6 +27,7 @@ type emergencyConsole struct {
 	run   func(start func() (pid int, err error)) error // starts a program and returns when it has ended
 	pause time.Duration                                 // grows while shells end at once
 	sleep func(time.Duration)
+	told  bool // that this is for machines
 }
 
 // offer calls open, and survives a panic in it.
@@ -85,6 +86,10 @@ func reapUntilEnd(start func() (pid int, err error)) error {
 // open says on the console what happened and gives a shell there, or a REPL where there is none. It returns when the person leaves it; with a growing
 // delay when that happens at once, as it does without a terminal. The console is opened anew each time, since it may have hung up.
 func (e *emergencyConsole) open(reason string) (wish string) {
+	if !e.told && (!onMachine() || fileExists(path.Join(e.root, "/.dockerenv"))) {
+		e.told = true
+		reason += "; in a container use `zinit init -c`"
+	}
 	console, err := os.OpenFile(path.Join(e.root, "/dev/console"), os.O_RDWR|oNoCtty, 0)
 	if err != nil {
 		logf(logError, "emergency: %s; and there is no console: %v", reason, err)

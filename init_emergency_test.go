@@ -68,8 +68,17 @@ func TestEmergencyGivesAShellWithJobControl(t *testing.T) {
 	}
 	e.sleep = func(time.Duration) {}
 	printed, wish := typeAndRead(t, e, master, "to try again", "exec 3</dev/tty && echo terminal-$((40+2)); exit\n")
-	if wish != "" || !strings.Contains(printed, "terminal-42") || !strings.Contains(printed, `emergency: web is failed ^[[2J`) {
+	if wish != "" || !strings.Contains(printed, "terminal-42") || !strings.Contains(printed, "emergency: web is failed ^[[2J; in a container use `zinit init -c`\r") {
 		t.Errorf("wish %q, printed:\n%s", wish, printed)
+	}
+}
+
+// TestForgottenContainerFlag: without -c a container with a CMD ends, and says why; there is nobody at its console.
+func TestForgottenContainerFlag(t *testing.T) {
+	t.Parallel()
+	b := startInit(t, nil, boxOptions{system: true, cmd: []string{actorBinary(t), "exit=0"}})
+	if code := b.ends(patience); code != exitUsage || !strings.Contains(b.output(), "a program behind -- belongs to a container; add -c") {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -58,6 +58,17 @@ func (b *boot) fsck(dev, target, kind string) error {
 	return nil
 }
 
+// fsckFirst says for the table of the boot how a file system of that type is checked before it is mounted.
+func (b *boot) fsckFirst(kind string) string {
+	switch {
+	case kind == "auto" || strings.Contains(kind, ","):
+		return "checked first, by the fsck of what is on it"
+	case b.fsckProgram(kind) == "":
+		return "not checked, there is no fsck." + kind
+	}
+	return "checked first, by fsck." + kind
+}
+
 // fsckProgram is the path of fsck.TYPE in the tree; "" if there is none.
 func (b *boot) fsckProgram(kind string) string {
 	for _, dir := range filepath.SplitList(defaultPath) {

@@ -80,6 +80,22 @@ func TestFsckComesBeforeTheMount(t *testing.T) {
 	}
 }
 
+// TestTheTableOfTheBootHasChecks: who reads it sees what is checked before it is mounted.
+func TestTheTableOfTheBootHasChecks(t *testing.T) {
+	b := fsckTree(t, "")
+	writeTree(t, b.root, map[string]string{"/etc/fstab": "/dev/vda /data ext4 defaults 0 2\n/dev/vdb /other xfs defaults 0 2\n/dev/vdc /any auto defaults 0 2\n/dev/vdd /not ext4 defaults 0 0\n/data /bound none bind 0 2\n"})
+	var out strings.Builder
+	b.print(&out)
+	for _, want := range []string{
+		"mount /dev/vda on /data (ext4, defaults): checked first, by fsck.ext4\n", "mount /dev/vdb on /other (xfs, defaults): not checked, there is no fsck.xfs\n",
+		"mount /dev/vdc on /any (auto, defaults): checked first, by the fsck of what is on it\n", "mount /dev/vdd on /not (ext4, defaults)\n", "mount /data on /bound (none, bind)\n",
+	} {
+		if !strings.Contains(out.String(), "\n  "+want) {
+			t.Errorf("missing %q in\n%s", want, out.String())
+		}
+	}
+}
+
 // TestFsckOfTheRootFileSystem: while the kernel has it read-only, and what cannot be mended is an emergency.
 func TestFsckOfTheRootFileSystem(t *testing.T) {
 	b := fsckTree(t, "exit 4")

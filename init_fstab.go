@@ -175,6 +175,8 @@ func (b *boot) fstabStep(l fsLine) bootStep {
 		s.do = func() error { return sysMount(l.source, b.path(l.target), l.kind, o.flags|unix.MS_REMOUNT, o.data) }
 	case sysMounted(b.path(l.target)):
 		s.done = "already mounted"
+	case l.pass != 0 && o.flags&unix.MS_BIND == 0:
+		s.first = b.fsckFirst(l.kind)
 	}
 	if do := s.do; o.noFail {
 		s.do = func() error {

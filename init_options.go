@@ -38,12 +38,15 @@ type keeperOptions struct {
 func parseInit(args []string, flags []*commandFlag, strict bool) (keeperOptions, error) {
 	var c flagValues
 	o := keeperOptions{container: os.Getenv("ZINIT_CONTAINER") == "1"}
-	unknown := ""
+	unknown, verbose := "", 0
 	for len(args) > 0 && o.cmd == nil {
 		n, word := 1, args[0]
 		switch {
 		case word == "--":
 			o.cmd = args[1:]
+		case word == "-w" && o.container: // tini says then what it reaps; we reap without a word
+		case o.container && len(word) > 1 && strings.Trim(word[1:], "v") == "" && word[0] == '-':
+			verbose += len(word) - 1
 		case len(word) > 1 && word[0] == '-':
 			used, err := c.parseFlag(args, flags)
 			usage, is := err.(*usageError)
@@ -65,8 +68,11 @@ func parseInit(args []string, flags []*commandFlag, strict bool) (keeperOptions,
 	if err := o.take(c); err != nil {
 		return o, fmt.Errorf("zinit init: %w", err)
 	}
+	if verbose > 0 && !c.has("log-level") { // -v and -vv of tini
+		o.logLevel = []string{logInfo.String(), logDebug.String()}[min(verbose, 2)-1]
+	}
 	if unknown != "" {
-		err := fmt.Errorf("zinit init: unknown flag or word `%s`; a program to run stands behind --", unknown)
+		err := fmt.Errorf("zinit init: unknown flag or word `%s`; %s", unknown, cmp.Or(insteadOf[unknown], "a program to run stands behind --"))
 		if strict || o.container {
 			return o, err
 		}
@@ -77,6 +83,15 @@ func parseInit(args []string, flags []*commandFlag, strict bool) (keeperOptions,
 	}
 	return o, nil
 }
+
+// insteadOf says what becomes of flags of tini and dumb-init that are none here.
+var insteadOf = map[string]string{
+	"-h": "`zinit help init` tells what there is", "--help": "`zinit help init` tells what there is",
+	"-l": versionInstead, "-V": versionInstead, "--version": versionInstead,
+	"--single-child": "leave it out: without -g CMD alone gets signals",
+}
+
+const versionInstead = "leave it out: `zinit version` tells the version"
 
 // setOwnLog applies log level and format to our own log. An invalid value is returned as an error and otherwise ignored: a machine boots all the same.
 func (o *keeperOptions) setOwnLog() (err error) {

@@ -44,7 +44,7 @@ var serverFlags = []*commandFlag{
 // initFlags are the flags of `zinit init`; those of the server are passed on to it.
 var initFlags = []*commandFlag{
 	{name: "container", short: 'c', help: "be PID 1 of a container"},
-	{name: "rewrite", arg: "FROM:TO", help: "CMD gets TO for FROM; TO 0 drops it"},
+	{name: "rewrite", short: 'r', arg: "FROM:TO", help: "CMD gets TO for FROM; TO 0 drops it"},
 	{name: "group", short: 'g', help: "signal CMD's whole process group"},
 	{name: "subreaper", short: 's', help: "adopt orphans when not PID 1"},
 	{name: "exit-ok", short: 'e', arg: "CODE", help: "this exit code of CMD counts as 0"},

@@ -5,6 +5,7 @@
 #   EXTRA=DIR      what else belongs into it: services, programs, lib/modules/RELEASE with etc/modules
 set -eu
 kind=${1:?bare or rescue} out=${2:?FILE}
+case $kind in bare | rescue) ;; *) echo "$0: bare or rescue, not $kind" >&2; exit 2 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
