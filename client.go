@@ -281,7 +281,7 @@ func (c *cli) fail(name string, err error) int {
 	if c.stop.interrupted() {
 		return exitInterrupted
 	}
-	errorf("%v", err)
+	errorf("%s", c.inCommands(err.Error()))
 	if lostBy(err) != notLost {
 		return exitNoServer
 	}
@@ -291,7 +291,7 @@ func (c *cli) fail(name string, err error) int {
 	}
 	for _, p := range refused.Data.Errors {
 		if text := p.String(); text != refused.Message {
-			fmt.Fprintln(stderr, "  "+visible(text))
+			fmt.Fprintln(stderr, "  "+visible(c.inCommands(text)))
 		}
 	}
 	switch refused.Data.Kind {
@@ -308,6 +308,18 @@ func (c *cli) fail(name string, err error) int {
 		}
 	}
 	return exitRefused
+}
+
+// ownWords are the commands for the methods that the server proposes.
+var ownWords = strings.NewReplacer("service.set ", "`zinit set FILE` ", "service.reload ", "`zinit reload` ", "system.shutdown ", "`zinit shutdown` ",
+	"xinet.register replaces it", "`zinit xinet delete` removes it", "use xinet.create", "use `zinit xinet create`", "use service.create", "use `zinit add`")
+
+// inCommands puts what the server proposes into words of the command line, except for who makes calls.
+func (c *cli) inCommands(text string) string {
+	if c.cmd != nil && c.cmd.name == "call" {
+		return text
+	}
+	return ownWords.Replace(text)
 }
 
 // hintName proposes the service whose name is nearest, unless the server has done so in what it said.

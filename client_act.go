@@ -26,12 +26,55 @@ func (c *cli) act(method string, p params, good ...state) int {
 	var answer stateResult
 	return c.each(c.args, method, p, &answer, func(name string) int {
 		fmt.Fprintln(c.out, visible(name)+": "+c.state(answer.State))
-		if answer.State == blocked || answer.State == failed {
+		switch answer.State {
+		case blocked, failed:
 			_ = c.out.Flush() // a hint follows what it is about
+			if todo := c.todo(name); len(todo) > 0 && todo[0] == treeHint(name) {
+				hint("%s", todo[0])
+			}
 			hint("zinit why %s", name)
+		case exited, inactive:
+			c.hintMembers(name)
 		}
 		return exitDone
 	})
+}
+
+// hintMembers says after the stop of a target that what it requires runs on.
+func (c *cli) hintMembers(name string) {
+	var tree treeResult
+	if c.cmd.name != "stop" {
+		return
+	}
+	if _, err := c.call("service.tree", params{"name": name}, &tree); err != nil || len(tree.Roots) != 1 || tree.Roots[0].Kind != string(unitTarget) {
+		return
+	}
+	var live []string
+	for _, m := range tree.Roots[0].Children {
+		if m.State == running.String() || m.State == starting.String() {
+			live = append(live, m.Name)
+		}
+	}
+	if len(live) > 0 {
+		_ = c.out.Flush()
+		hint("what the target requires runs on; zinit stop %s", strings.Join(live, " "))
+	}
+}
+
+func treeHint(name string) string { return "zinit start " + name + " --tree" }
+
+// todo is what a person can do for a service that is blocked. For one that was to be started a start with --tree stands for those of what it waits for.
+func (c *cli) todo(name string) []string {
+	var why whyResult
+	_, _ = c.call("service.why", params{"name": name}, &why)
+	rest := slices.DeleteFunc(slices.Clone(why.Todo), func(todo string) bool {
+		other, is := strings.CutPrefix(todo, "zinit start ")
+		return is && other != name && !strings.Contains(other, " ")
+	})
+	if c.cmd.name != "start" || c.has("tree") || len(rest) == len(why.Todo) {
+		return why.Todo
+	}
+	return append([]string{treeHint(name)}, rest...)
 }
 
 // await calls a method that waits, for all names in parallel, and prints the result of each.
@@ -97,9 +140,7 @@ func (c *cli) notReached(name string, is waitResult) int {
 	}
 	errorf("%s", text)
 	if is.State == blocked { // it does not go on by itself
-		var why whyResult
-		_, _ = c.call("service.why", params{"name": name}, &why)
-		for _, todo := range why.Todo {
+		for _, todo := range c.todo(name) {
 			hint("%s", todo)
 		}
 	}

@@ -297,3 +297,14 @@ func TestReloadSaysHowToStartWhatIsDown(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.reload": `{"added":[],"removed":[],"unchanged":[],"errors":[],"warnings":[],"changed":["a"],"restarted":[]}`})
 	says(t, s.via(t, "reload").exits(t, exitDone).out, "what changed counts from the next start: zinit restart NAME")
 }
+
+// TestProposalsAreCommands: where the server proposes a method, the command line has the command for it; who makes calls reads of methods.
+func TestProposalsAreCommands(t *testing.T) {
+	refused := func(text string) string {
+		return `!{"code":-32007,"message":"` + text + `","data":{"kind":"already_exists"}}`
+	}
+	s := fakeServe(t, map[string]string{"service.create": refused("web exists already; service.set replaces it"), "system.reboot": refused("cannot reboot: this server is not PID 1; system.shutdown ends it")})
+	expect(t, "create", s.via(t, "create", "web", "--exec", "true").exits(t, exitRefused).err, "zinit: web exists already; `zinit set FILE` replaces it\n")
+	expect(t, "reboot", s.via(t, "reboot").exits(t, exitRefused).err, "zinit: cannot reboot: this server is not PID 1; `zinit shutdown` ends it\n")
+	expect(t, "call", s.via(t, "call", "service.create", `{"config":{}}`).exits(t, exitRefused).err, "zinit: web exists already; service.set replaces it\n")
+}

@@ -29,9 +29,26 @@ func TestStartWaitAsksForAllAtOnce(t *testing.T) {
 zinit: db is failed (exit code 1; restart in 4s; restarted 2×)
 hint: zinit why db
 zinit: app is blocked, waits for db
-hint: zinit start db
+hint: zinit start app --tree
 hint: zinit why app
 `)
+}
+
+// TestHintsAboutTargets: a start names the one command that starts all of it, and a stop those that run on.
+func TestHintsAboutTargets(t *testing.T) {
+	s := fakeServe(t, map[string]string{
+		"service.start": `{"ok":true,"state":"blocked"}`,
+		"service.stop":  `{"ok":true,"state":"exited"}`,
+		"service.wait":  `{"state":"blocked","blocked_by":["a","b"]}`,
+		"service.why":   `{"todo":["zinit start a","zinit logs b    (what it said before it failed), then zinit start b"],"text":""}`,
+		"service.tree":  `{"text":"","roots":[{"name":"site","kind":"target","state":"exited","children":[{"name":"a","state":"running"},{"name":"b","state":"failed"},{"name":"c","state":"starting"}]}]}`,
+	})
+	expect(t, "start", s.via(t, "start", "site").exits(t, exitDone).err, "hint: zinit start site --tree\nhint: zinit why site\n")
+	expect(t, "start --tree", s.via(t, "start", "--tree", "site").exits(t, exitDone).err, "hint: zinit why site\n")
+	expect(t, "wait", s.via(t, "wait", "site").exits(t, exitNotRunning).err,
+		"zinit: site is blocked, waits for a, b\nhint: zinit start a\nhint: zinit logs b    (what it said before it failed), then zinit start b\nhint: zinit why site\n")
+	r := s.via(t, "stop", "site").exits(t, exitDone)
+	expect(t, "stop", r.out+r.err, "site: exited\nhint: what the target requires runs on; zinit stop a c\n")
 }
 
 // web is asked for before db is: its first answer is "blocked", and it is waited for again, but not started again.

@@ -300,14 +300,29 @@ func (x *explainer) failed(u *unit) {
 	case r.Type == reasonSpawnError && i >= 0:
 		x.suggest("correct %s, the env_file of %s, then zinit start %s", visible(strings.TrimPrefix(u.cfg.Service.EnvFiles[i], "-")), u.name, u.name)
 	case u.pending && r.Type == reasonSpawnError:
-		x.suggest("correct exec, dir or user of %s, then zinit reload", u.name)
+		x.suggest("correct %s of %s, then zinit reload", wrongKey(r.Message), u.name)
 	case u.pending:
 		x.suggest("zinit logs %s    (what it said before it failed)", u.name)
 	case r.Type == reasonSpawnError:
-		x.suggest("correct exec, dir or user of %s, then zinit reload and zinit start %s", u.name, u.name)
+		x.suggest("correct %s of %s, then zinit reload and zinit start %s", wrongKey(r.Message), u.name, u.name)
 	default:
 		x.suggest("zinit logs %s    (what it said before it failed), then zinit start %s", u.name, u.name)
 	}
+}
+
+// wrongKey is the key that a start failed by, where the message names it: "limits.nofile: …", "dir /x does not exist", "… one of runtime_dirs".
+func wrongKey(message string) string {
+	first, _, _ := strings.Cut(message, " ")
+	first = strings.TrimSuffix(first, ":")
+	for i := range fields {
+		switch k := fields[i]; {
+		case k.section == "service" && first == k.key, k.section == "limits" && first == "limits."+k.key:
+			return first
+		case k.section == "service" && strings.Contains(message, ", one of "+k.key+":"):
+			return k.key
+		}
+	}
+	return "exec, dir or user"
 }
 
 // resting explains a unit that nobody wants, or that has done its work.

@@ -62,14 +62,19 @@ func TestRefusalsAreBounded(t *testing.T) {
 	}
 }
 
-// TestWhyNamesTheEnvFile: what keeps a service from starting stands in that file, and in no key of its own.
-func TestWhyNamesTheEnvFile(t *testing.T) {
+// TestWhyNamesWhatIsWrong: the file of env_file, or the key.
+func TestWhyNamesWhatIsWrong(t *testing.T) {
 	c := newCrowd("app status=stop")
 	c.g.unit("app").cfg.Service.EnvFiles = []string{"/etc/all.env", "-/etc/app.env"}
 	for message, want := range map[string]string{
 		`/etc/app.env:2: "nonsense" is not KEY=VALUE`:                  "correct /etc/app.env, the env_file of app, then zinit start app\n",
 		"cannot read env_file /etc/all.env: no such file or directory": "correct /etc/all.env, the env_file of app, then zinit start app\n",
 		"/bin/app does not exist":                                      "correct exec, dir or user of app, then",
+		"limits.nofile: 9999999 is above the hard limit 4096":          "correct limits.nofile of app, then",
+		"dir /srv/app does not exist":                                  "correct dir of app, then",
+		"exec is empty":                                                "correct exec of app, then",
+		"tty: /dev/tty9: permission denied":                            "correct tty of app, then",
+		"cannot make /run/app, one of runtime_dirs: read-only":         "correct runtime_dirs of app, then",
 	} {
 		gen := uint64(0)
 		for _, e := range c.g.step(c.now, event{kind: eventStart, name: "app"}) {
