@@ -137,6 +137,7 @@ func (c *cli) printStatus(s *serviceStatusFull) {
 		line("exit code", strconv.Itoa(*s.ExitCode), "")
 	}
 	line("says", s.StatusText, "")
+	line("log file", s.LogError, styleRed)
 	line("health", healthText(s.Health), "")
 	line("restarts", when(s.RestartCount > 0, strconv.Itoa(s.RestartCount)), "")
 	line("started", when(s.LastStart != 0, clock(s.LastStart, time.DateTime)), "")

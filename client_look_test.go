@@ -23,6 +23,16 @@ web - the shop
 `)
 }
 
+// TestStatusNamesABrokenLogFile: nobody who looks at a service reads the log of the server.
+func TestStatusNamesABrokenLogFile(t *testing.T) {
+	s := newServer(t, map[string]string{"web": "[service]\nexec = \"echo one; echo two; sleep 1000\"\n[logging]\nfile = \"/proc/no/such.log\"\n"})
+	s.run()
+	eventually(t, "the status names it", func() bool {
+		out := s.ok("status", "web")
+		return strings.Contains(out, "\n  log file  ") && strings.Contains(out, "no such file or directory; 2 lines lost\n")
+	})
+}
+
 func TestStatusOfAllCountsThem(t *testing.T) {
 	s := fakeServe(t, map[string]string{"service.list_full": listFull})
 	r := s.via(t, "status").exits(t, exitDone)

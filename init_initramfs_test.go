@@ -82,3 +82,11 @@ func TestMachineBare(t *testing.T) {
 	m.expect("reboot: Power down")
 	m.waitEnd()
 }
+
+// TestInitramfsOfNoKind: a wrong word is answered with the right ones, before anything is built.
+func TestInitramfsOfNoKind(t *testing.T) {
+	out, err := exec.Command("examples/initramfs/build.sh", "foo", filepath.Join(shortDir(t), "x.gz")).CombinedOutput()
+	if err == nil || string(out) != "examples/initramfs/build.sh: bare or rescue, not foo\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}

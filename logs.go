@@ -259,6 +259,23 @@ func (h *logHub) counts() (lines, lost map[string]uint64, console uint64) {
 	return lines, lost, console
 }
 
+// trouble is why the log file of a service takes no lines now, and what that has cost so far; "": it does, or there is none.
+func (h *logHub) trouble(name string) string {
+	h.mu.Lock()
+	s := h.services[name]
+	h.mu.Unlock()
+	if s == nil || s.sinks.Load().file == nil {
+		return ""
+	}
+	f := s.sinks.Load().file
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.complained == "" {
+		return ""
+	}
+	return visible(f.complained) + "; " + plural(f.lostLines, "line") + " lost"
+}
+
 // lines returns the newest k lines of the service.
 func (s *logService) lines(k int) []logLine {
 	s.mu.Lock()

@@ -81,6 +81,9 @@ func fullDisk(t *testing.T, dir, format string) {
 	}
 	eventually(t, "the ring has all", func() bool { l := h.tail("s", 1); return len(l) == 1 && l[0].Text == "this is line 4999" })
 	eventually(t, "the trouble is said", func() bool { return strings.Contains(said(), "no space left on device") })
+	if text := h.trouble("s"); !strings.HasPrefix(text, "no space left on device; ") || !strings.HasSuffix(text, " lines lost") {
+		t.Errorf("its status says %q", text)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +93,9 @@ func fullDisk(t *testing.T, dir, format string) {
 		last++
 		return strings.Contains(said(), "works again:")
 	})
+	if text := h.trouble("s"); text != "" {
+		t.Errorf("its status says %q still", text)
+	}
 	r.end()
 	r.drain()
 	b, err := os.ReadFile(path)

@@ -78,6 +78,7 @@ func doListFull(q *rpcCall) (any, error) {
 	})
 	for i := range list {
 		list[i].measure(false)
+		list[i].LogError = q.core().logs.trouble(list[i].Name)
 	}
 	return &list, nil
 }
@@ -92,6 +93,7 @@ func doStatusFull(q *rpcCall) (any, error) {
 	f := &serviceStatusFull{}
 	err := q.look(func(g *graph, u *unit, now time.Time) { fillFull(f, g, u, now) })
 	f.measure(true)
+	f.LogError = q.core().logs.trouble(f.Name)
 	return f, err
 }
 

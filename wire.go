@@ -153,6 +153,7 @@ type serviceStatusFull struct {
 	Oneshot     bool      `json:"oneshot"`
 	Path        string    `json:"path"` // its file
 	Description string    `json:"description"`
+	LogError    string    `json:"log_error,omitempty"` // why its log file takes no lines now
 }
 
 type healthStatus struct {

@@ -350,6 +350,7 @@ type ServiceStatusFull struct {
 	Kind          UnitKind      `json:"kind"`
 	LastStart     int64         `json:"last_start"`
 	LastStop      int64         `json:"last_stop"`
+	LogError      string        `json:"log_error,omitempty"`
 	MemoryBytes   int64         `json:"memory_bytes"`
 	Name          string        `json:"name"`
 	Oneshot       bool          `json:"oneshot"`

@@ -387,6 +387,7 @@ export interface ServiceStatusFull {
   kind: UnitKind;
   last_start: number;
   last_stop: number;
+  log_error?: string;
   memory_bytes: number;
   name: string;
   oneshot: boolean;

@@ -365,6 +365,7 @@ ServiceStatusFull = TypedDict("ServiceStatusFull", {
     "kind": 'UnitKind',
     "last_start": 'int',
     "last_stop": 'int',
+    "log_error": 'NotRequired[str]',
     "memory_bytes": 'int',
     "name": 'str',
     "oneshot": 'bool',
