@@ -24,7 +24,7 @@ import (
 	"unicode"
 )
 
-var proxied = flag.Int("proxied", 600, "connections of TestProxyRace, at random times")
+var proxied = flag.Int("proxied", 600, "connections of each TestProxyRace…, at random times")
 
 // echoService is a service that sends back what comes to an address. Two of it at once are an error that its log shows.
 func echoService(address string) string {
@@ -158,7 +158,7 @@ func TestProxyRace(t *testing.T) {
 }
 
 // TestProxyRaceOverKills: servers are killed at the moment in which the service is stopped for being idle, with connections in the queue of the kernel. All of them are
-// served, and there are never two instances.
+// served, and there are never two instances. -proxied says how many connections.
 func TestProxyRaceOverKills(t *testing.T) {
 	t.Parallel()
 	back, front := fmt.Sprintf("127.0.0.1:%d", freePort(t)), fmt.Sprintf("127.0.0.1:%d", freePort(t))
@@ -166,14 +166,15 @@ func TestProxyRaceOverKills(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
-	for range 5 {
+	const burst = 100
+	for range *proxied / burst {
 		if err := reach(front); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(970*time.Millisecond + time.Duration(random.IntN(60))*time.Millisecond) // a random time, around that of the idle stop
 		old := b.newServer(0)
 		halt(t, old)
-		conns := make([]net.Conn, 10)
+		conns := make([]net.Conn, burst)
 		for k := range conns {
 			conns[k] = dialProxy(t, front)
 		}
