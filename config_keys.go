@@ -1,4 +1,4 @@
-// config_keys.go is the table of the keys of service files: a row for each, from which reading, writing, suggestions, the schema and the manual come. A new key is a new row here.
+// config_keys.go is the table of the keys of service files: a row for each, from which reading, writing, suggestions, the schema and the manual come. A new key is a new row here, and a field in config.go for its value.
 
 package main
 

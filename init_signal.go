@@ -1,4 +1,4 @@
-// init_signal.go says what each signal to the keeper means; signals to services are in supervisor_kill.go.
+// init_signal.go says what each signal to the keeper means (an upgrade goes on in init_upgrade.go); signals to services are in supervisor_kill.go.
 
 //go:build linux
 
