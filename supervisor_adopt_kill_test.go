@@ -161,7 +161,7 @@ func (s *soak) allRun(many int) {
 		}
 		if n == many {
 			eventually(s.t, "each has printed", func() bool {
-				files, _ := filepath.Glob(s.dir + "/*.log")
+				files, _ := filepath.Glob(s.dir + "/s[0-9]*.log") // not that of the server
 				return len(files) >= many
 			})
 			pids, text := s.left()
