@@ -177,7 +177,7 @@ func (s *speaker) peek() (m spoken, ok bool) {
 		m.text, m.ended = b, eof
 		return m, err == nil && (eof || len(b) > 0)
 	}
-	n, pid, uid, fds, err := sysPeekNotify(s.fd, buf)
+	n, pid, uid, fds, err := sysPeekMessage(s.fd, buf)
 	if err != nil {
 		return m, false
 	}

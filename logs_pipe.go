@@ -152,7 +152,7 @@ func (h *logHub) thaw() { h.reading.Unlock() }
 func (lp *logPipes) closeWriteEnds() {
 	for _, fd := range []*int{&lp.Out, &lp.Err} {
 		if *fd >= 0 {
-			logClose(*fd)
+			_ = sysClose(*fd)
 			*fd = -1
 		}
 	}
@@ -169,7 +169,7 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte, awa
 	if h.poller == nil {
 		poller, err := newLogPoller()
 		if err != nil {
-			logClose(fd)
+			_ = sysClose(fd)
 			return nil, err
 		}
 		h.poller = poller
@@ -178,7 +178,7 @@ func (h *logHub) register(name string, stream uint8, fd int, partial []byte, awa
 	h.open[fd] = p
 	if err := h.poller.watch(fd); err != nil {
 		delete(h.open, fd)
-		logClose(fd)
+		_ = sysClose(fd)
 		return nil, err
 	}
 	return p, nil
@@ -221,7 +221,7 @@ func (h *logHub) adopt(name string, gen uint64, ends []logEnd, await *logAwait) 
 			failed = logSetNonblock(end.FD)
 		}
 		if failed != nil {
-			logClose(end.FD)
+			_ = sysClose(end.FD)
 			continue
 		}
 		stream := streamNumber(end.Stream)
@@ -378,7 +378,7 @@ func (p *logPipe) finish() {
 		h.grown--
 	}
 	h.mu.Unlock()
-	logClose(p.fd)
+	_ = sysClose(p.fd)
 	p.fd = -1
 	if p.drained != nil {
 		close(p.drained)
@@ -436,14 +436,4 @@ func (p *logPipe) beginDrain() (done chan struct{}) {
 		}
 	}
 	return done
-}
-
-// waitFor waits until done is closed, at most limit.
-func waitFor(done <-chan struct{}, limit time.Duration) {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
 }

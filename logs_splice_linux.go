@@ -93,15 +93,8 @@ type logPoller struct {
 }
 
 func newLogPoller() (*logPoller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile polls non-blocking descriptors only
-		unix.Close(fd)
-		return nil, err
-	}
-	return &logPoller{fd, os.NewFile(uintptr(fd), "log pipes")}, nil
+	fd, file, err := newEpoll("log pipes")
+	return &logPoller{fd, file}, err
 }
 
 func (lp *logPoller) watch(fd int) error {

@@ -26,7 +26,7 @@ func (h *logHub) serveSyslog(file *os.File, fd int, owner func(pid int) string) 
 		var n, pid int
 		var failed error
 		if err := raw.Read(func(fd uintptr) bool {
-			n, pid, failed = sysPeekMessage(int(fd), buf)
+			n, pid, _, _, failed = sysPeekMessage(int(fd), buf)
 			return failed != syscall.EAGAIN
 		}); err != nil || failed != nil {
 			return errors.Join(err, failed)

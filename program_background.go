@@ -71,3 +71,13 @@ func spareThreads(n int) {
 	}
 	there.Wait()
 }
+
+// waitFor waits until done is closed, at most limit.
+func waitFor(done <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}

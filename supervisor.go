@@ -405,16 +405,6 @@ func (s *supervisor) ended(l *life, e exit) {
 	s.submit(s.gone(l, e))
 }
 
-// waitAtMost waits until a channel is closed, or so long.
-func waitAtMost(done <-chan struct{}, long time.Duration) {
-	limit := time.NewTimer(long)
-	defer limit.Stop()
-	select {
-	case <-done:
-	case <-limit.C:
-	}
-}
-
 // gone is the end of a service for the graph, after the last of what it wrote has been read.
 func (s *supervisor) gone(l *life, e exit) event {
 	if l.stage != nil {
@@ -424,10 +414,10 @@ func (s *supervisor) gone(l *life, e exit) event {
 		close(l.over)
 	}
 	if check := l.checking.Load(); check != nil { // what it runs belongs to the service, and nothing is left of that
-		waitAtMost(*check, slowRead)
+		waitFor(*check, slowRead)
 	}
 	if asking := l.asking.Load(); asking != nil {
-		waitAtMost(*asking, l.cfg.Lifecycle.StopTimeout)
+		waitFor(*asking, l.cfg.Lifecycle.StopTimeout)
 	}
 	l.pipes.drain()
 	s.logs.removeFifos(l.name, l.gen)

@@ -247,15 +247,9 @@ func sysTakeTerminal() { sysGiveTerminal(unix.Getpgrp()) }
 
 // sysGiveTerminal makes pgid the foreground group of our terminal. SIGTTOU, which a background group gets for asking, is held back (tcsetpgrp(3)).
 func sysGiveTerminal(pgid int) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var block, old unix.Sigset_t
+	var block unix.Sigset_t
 	block.Val[0] = 1 << (uint(unix.SIGTTOU) - 1)
-	if unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old) != nil {
-		return
-	}
-	_ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, pgid)
-	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	masked(unix.SIG_BLOCK, &block, func() { _ = unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, pgid) })
 }
 
 // sysTryBinary runs a binary with descriptors from 3 on, and returns what it prints: so many lines, or what comes in time.

@@ -144,16 +144,25 @@ type pidWatch struct {
 	file *os.File
 }
 
+// newEpoll makes an epoll instance that is a file of the runtime's poller too: to wait for it takes no thread.
+func newEpoll(name string) (fd int, file *os.File, err error) {
+	fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return -1, nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // os.NewFile polls non-blocking descriptors only
+		return -1, nil, errors.Join(err, unix.Close(fd))
+	}
+	return fd, os.NewFile(uintptr(fd), name), nil
+}
+
 // newPidWatch reports each pidfd whose process ended once, from one goroutine.
 func newPidWatch(ended func(pidfd int)) (*pidWatch, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	ep, file, err := newEpoll("pidfds")
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.SetNonblock(ep, true); err != nil {
-		return nil, errors.Join(err, unix.Close(ep))
-	}
-	w := &pidWatch{ep: ep, file: os.NewFile(uintptr(ep), "pidfds")}
+	w := &pidWatch{ep: ep, file: file}
 	raw, err := w.file.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(err, w.file.Close())

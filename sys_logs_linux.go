@@ -161,29 +161,5 @@ func sysWatchDir(path string) <-chan struct{} {
 	return changed
 }
 
-// sysPeekMessage copies the next datagram, which stays, and says how long it is and which process sent it (0: one that we cannot see).
-func sysPeekMessage(fd int, buf []byte) (n, pid int, err error) {
-	var oob [64]byte
-	n, oobn, err := sysRecvMessage(fd, buf, oob[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
-		return 0, 0, err
-	}
-	msgs, _ := unix.ParseSocketControlMessage(oob[:oobn])
-	for i := range msgs {
-		if cred, err := unix.ParseUnixCredentials(&msgs[i]); err == nil {
-			pid = int(cred.Pid)
-		} else if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil {
-			closeFDs(fds)
-		}
-	}
-	return n, pid, nil
-}
-
 // sysDropMessage takes the next datagram away.
 func sysDropMessage(fd int) { _, _, _ = sysRecvMessage(fd, make([]byte, 1), nil, unix.MSG_DONTWAIT) }
-
-func closeFDs(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-}

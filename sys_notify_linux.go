@@ -18,14 +18,11 @@ type sysPoll struct {
 }
 
 func newSysPoll() (*sysPoll, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	ep, file, err := newEpoll("readiness")
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return nil, err
 	}
-	if err := unix.SetNonblock(ep, true); err != nil { // os.NewFile polls non-blocking descriptors only
-		return nil, errors.Join(err, unix.Close(ep))
-	}
-	p := &sysPoll{ep: ep, file: os.NewFile(uintptr(ep), "readiness")}
+	p := &sysPoll{ep: ep, file: file}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, p.file.Close())
 	}
@@ -75,8 +72,8 @@ func sysListenNotify(path string) (int, error) {
 	return fd, nil
 }
 
-// sysPeekNotify copies the next datagram, which stays, and says how long it is, who sent it (pid 0: nobody that we can see) and how many descriptors came with it.
-func sysPeekNotify(fd int, buf []byte) (n, pid, uid, fds int, err error) {
+// sysPeekMessage copies the next datagram, which stays, and says how long it is, who sent it (pid 0: nobody that we can see) and how many descriptors came with it.
+func sysPeekMessage(fd int, buf []byte) (n, pid, uid, fds int, err error) {
 	var oob [1280]byte // of credentials and 253 descriptors (SCM_MAX_FD)
 	n, oobn, err := sysRecvMessage(fd, buf, oob[:], unix.MSG_PEEK|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	if err != nil {
@@ -89,7 +86,7 @@ func sysPeekNotify(fd int, buf []byte) (n, pid, uid, fds int, err error) {
 			pid, uid = int(cred.Pid), int(cred.Uid)
 		} else if passed, err := unix.ParseUnixRights(&msgs[i]); err == nil {
 			fds += len(passed)
-			closeFDs(passed)
+			closeAll(passed)
 		}
 	}
 	return n, pid, uid, fds, nil
@@ -101,7 +98,7 @@ func sysPeekPipe(fd int, buf []byte) (b []byte, eof bool, err error) {
 	if err := unix.Pipe2(inner[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, false, os.NewSyscallError("pipe2", err)
 	}
-	defer closeFDs(inner[:])
+	defer closeAll(inner[:])
 	n, err := unix.Tee(fd, inner[1], len(buf), unix.SPLICE_F_NONBLOCK)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:

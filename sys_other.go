@@ -322,8 +322,6 @@ func sysListenSyslog(string) (int, error) { return -1, errNotSupported }
 
 func sysWatchDir(string) <-chan struct{} { return nil }
 
-func sysPeekMessage(int, []byte) (int, int, error) { return 0, 0, errNotSupported }
-
 func sysDropMessage(int) {}
 
 func sysTryBinary(string, []string, []int, int, time.Duration) (string, error) {
@@ -410,7 +408,9 @@ func (*sysPoll) wait() ([]int, error) { return nil, errNotSupported }
 
 func sysListenNotify(string) (int, error) { return -1, errNotSupported }
 
-func sysPeekNotify(int, []byte) (n, pid, uid, fds int, err error) { return 0, 0, 0, 0, errNotSupported }
+func sysPeekMessage(int, []byte) (n, pid, uid, fds int, err error) {
+	return 0, 0, 0, 0, errNotSupported
+}
 
 func sysPeekPipe(int, []byte) ([]byte, bool, error) { return nil, false, errNotSupported }
 

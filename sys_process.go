@@ -158,6 +158,8 @@ func (st *procStat) dead() bool { return st.State == 'X' || st.State == 'Z' && s
 
 // Age is how long the process lives.
 func (st *procStat) Age() time.Duration { return sysAge(st.Start) }
+
+// closeAll closes descriptors.
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		_ = sysClose(fd)

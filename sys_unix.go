@@ -145,8 +145,6 @@ func logWrite(fd int, b []byte) (n int, err error) {
 	return n, nil
 }
 
-func logClose(fd int) { _ = unix.Close(fd) }
-
 // logSameFile says whether two descriptors lead to the same pipe, terminal or file.
 func logSameFile(a, b int) bool {
 	var x, y unix.Stat_t

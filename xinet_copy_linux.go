@@ -87,15 +87,11 @@ type copyLoop struct {
 }
 
 func newCopyLoop(all *copier) (*copyLoop, error) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	ep, file, err := newEpoll("proxied connections")
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	if err := unix.SetNonblock(ep, true); err != nil { // os.NewFile polls non-blocking descriptors only
-		unix.Close(ep)
 		return nil, err
 	}
-	l := &copyLoop{all: all, ep: ep, file: os.NewFile(uintptr(ep), "proxied connections")}
+	l := &copyLoop{all: all, ep: ep, file: file}
 	background("proxied connections", l.run)
 	return l, nil
 }
