@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,10 @@ var enterBox, enterPanics func(words []string)
 
 // hang is, where there are such, a file system that does not answer.
 var hang func(dir string)
+
+// The main thread runs no test: those that change something of their thread, as its mount namespace, lock themselves to it and let it end, which the main thread does not,
+// and what others see of a process is what its main thread has.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "@child" {
