@@ -7,6 +7,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -161,7 +162,10 @@ var panicLine = regexp.MustCompile(`(?m)^.*(panic: |panic in |fatal error: |unex
 // noPanic reads what the server and the keeper have printed since the last time.
 func (s *soak) noPanic() {
 	text := make([]byte, 1<<20)
-	n, _ := s.out.ReadAt(text, s.looks.logAt)
+	n, err := s.out.ReadAt(text, s.looks.logAt)
+	if err != nil && err != io.EOF {
+		s.fault("the log cannot be read", "%v", err)
+	}
 	text = text[:n]
 	at := panicLine.FindIndex(text)
 	if at == nil {

@@ -85,8 +85,13 @@ func newSoak(t *testing.T, container bool) *soak {
 	services := s.services()
 	if container {
 		s.box = startInit(t, services, boxOptions{flags: []string{"--shutdown-timeout-ms", "20000"}})
-		s.socket, s.out = s.box.socket, s.box.out
+		s.socket = s.box.socket
 		s.cmd.Store(s.box.cmd)
+		out, err := os.Open(s.box.out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.out = out
 		background("wait", func() {
 			err := <-s.box.ended
 			s.box.ended <- err

@@ -398,11 +398,7 @@ func firstError(errs ...error) error {
 // checkState is `zinit server --check-state`: it proves that this binary reads the state on descriptor 3, and says its version. keeper: that it reads
 // what the keeper holds has been proven before.
 func checkState(keeper bool) int {
-	j, err := openJournal(3)
-	if err == nil {
-		_, err = readState(j)
-	}
-	if err != nil {
+	if err := proveState(3); err != nil {
 		fmt.Println("state bad", err)
 		return exitRefused
 	}
@@ -412,3 +408,23 @@ func checkState(keeper bool) int {
 	fmt.Println(stateProven + version)
 	return exitDone
 }
+
+// proveState says why this binary cannot read the state in the file fd; nil: it can. The server that it belongs to goes on writing, and a copy of it may be
+// torn: what is damaged is read again, for at least proveTries * proveEvery.
+func proveState(fd int) (err error) {
+	for range proveTries {
+		var j *journal
+		if j, err = copyJournal(fd); err == nil {
+			if _, err = readState(j); err == nil {
+				return nil
+			}
+		}
+		time.Sleep(proveEvery)
+	}
+	return err
+}
+
+const (
+	proveTries = 20
+	proveEvery = 10 * time.Millisecond
+)

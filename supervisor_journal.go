@@ -65,15 +65,30 @@ func openJournal(fd int) (*journal, error) {
 		}
 		return j, nil
 	}
-	if size < journalHead {
-		return nil, errDamaged
-	}
 	if j.data, err = sysMap(fd, size); err != nil {
 		return nil, err
 	}
-	if !bytes.HasPrefix(j.data, []byte(journalMagic)) || binary.LittleEndian.Uint64(j.data[len(journalMagic):]) > uint64(size) {
+	if err := j.findBlocks(); err != nil {
 		j.close()
-		return nil, errDamaged
+		return nil, err
+	}
+	return j, nil
+}
+
+// copyJournal reads the state in the file fd into memory: it may be read, not written.
+func copyJournal(fd int) (*journal, error) {
+	data, err := sysReadAll(fd)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{fd: -1, data: data, end: journalHead}
+	return j, j.findBlocks()
+}
+
+// findBlocks goes through the blocks of a state that was read.
+func (j *journal) findBlocks() error {
+	if len(j.data) < journalHead || !bytes.HasPrefix(j.data, []byte(journalMagic)) || binary.LittleEndian.Uint64(j.data[len(journalMagic):]) > uint64(len(j.data)) {
+		return errDamaged
 	}
 	for _, ok := j.class(j.end); ok; _, ok = j.class(j.end) {
 		for i := range j.copies(j.end) {
@@ -83,7 +98,7 @@ func openJournal(fd int) (*journal, error) {
 		}
 		j.end += j.size(j.end)
 	}
-	return j, nil
+	return nil
 }
 
 // clear empties the state.

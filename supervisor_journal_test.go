@@ -98,6 +98,52 @@ func TestSavedState(t *testing.T) {
 	}
 }
 
+// TestStateIsProvenWhileItIsWritten: a new binary reads the state while the server that it belongs to goes on.
+func TestStateIsProvenWhileItIsWritten(t *testing.T) {
+	w, s, fd := savingWorld(t, 9)
+	put := func(n, long int) {
+		c := testUnit(fmt.Sprint("s", n))
+		c.Service.Description = strings.Repeat("x", long)
+		w.g.step(time.Now(), event{kind: eventPut, cfg: c, replace: true, to: &ticket{}})
+		s.save(s.g.takeChanged())
+	}
+	for n := range 200 {
+		put(n, 0)
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	background("writing", func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				put(199, i%700)
+			}
+		}
+	})
+	for i := range 100 {
+		if err := proveState(fd); err != nil {
+			t.Errorf("try %d: %v", i, err)
+			break
+		}
+	}
+	close(stop)
+	<-ended
+	copied, err := sysReadAll(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(copied, "zinit-state 1\n")
+	old := stateFile(t)
+	if err := sysPwrite(old, copied, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := proveState(old); !errors.Is(err, errDamaged) {
+		t.Errorf("a state of version 1: %v", err)
+	}
+}
+
 // TestTheStateDoesNotGrow: its size follows the number of services, not that of changes, however the configurations vary in length.
 func TestTheStateDoesNotGrow(t *testing.T) {
 	w, s, fd := savingWorld(t, 7)
