@@ -212,6 +212,16 @@ func (h *logHub) readEnds(name string) (ends []logEnd) {
 	return ends
 }
 
+// readEndsOfAll returns the open read ends of all services. They stay ours.
+func (h *logHub) readEndsOfAll() (fds []int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for fd := range h.open {
+		fds = append(fds, fd)
+	}
+	return fds
+}
+
 // adopt goes on with read ends that an earlier server had: as pipes does with new ones, and await with await where that is not nil. What it cannot go on with is closed.
 func (h *logHub) adopt(name string, gen uint64, ends []logEnd, await *logAwait) (*logPipes, error) {
 	lp := &logPipes{Out: -1, Err: -1, gen: gen}

@@ -257,12 +257,18 @@ func (s *supervisor) greet() (handed, error) {
 
 // passedOn lists the descriptors that an earlier image of this process left open for us.
 func passedOn() (fds []int) {
-	for _, name := range []string{ringsVar, socketVar, listenersVar, speakersVar} {
-		for _, line := range strings.Split(os.Getenv(name), "\n") {
-			number, _, _ := strings.Cut(line, " ")
-			if fd, err := strconv.Atoi(number); err == nil {
-				fds = append(fds, fd)
-			}
+	for _, name := range []string{ringsVar, socketVar, listenersVar, speakersVar, outputsVar} {
+		fds = append(fds, passedIn(name)...)
+	}
+	return fds
+}
+
+// passedIn lists those that one variable names.
+func passedIn(name string) (fds []int) {
+	for _, line := range strings.Split(os.Getenv(name), "\n") {
+		number, _, _ := strings.Cut(line, " ")
+		if fd, err := strconv.Atoi(number); err == nil {
+			fds = append(fds, fd)
 		}
 	}
 	return fds
@@ -344,6 +350,8 @@ func (s *supervisor) inherit(h handed) (*savedState, handed) {
 			maps.Copy(h.store, s.fifoStore(st))
 			s.takeRings(nil)
 		}
+		closeAll(passedIn(outputsVar)) // now they are open by their names
+		os.Unsetenv(outputsVar)
 		return st, h
 	}
 	s.withCmd = s.opts.withCmd

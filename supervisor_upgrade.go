@@ -91,6 +91,8 @@ func (s *supervisor) goOver(path string) {
 	env, keep = append(env, listeners), append(keep, fds...)
 	speakers, fds := s.speakersForNext()
 	env, keep = append(env, speakers), append(keep, fds...)
+	outputs, fds := s.outputsForNext()
+	env, keep = append(env, outputs), append(keep, fds...)
 	err := sysExecKeeping(path, os.Args, env, keep)
 	closeAll(keep)
 	s.catch()
@@ -98,6 +100,26 @@ func (s *supervisor) goOver(path string) {
 	thaw()
 	resume()
 	s.socket.goOn()
+}
+
+// outputsVar names descriptors of the pipes that services write to, one a line, for the next image of this process: while they are open nothing is lost of what a
+// service wrote that ends before the next image has opened its FIFOs by name (fifo(7)).
+const outputsVar = "ZINIT_OUTPUTS"
+
+// outputsForNext gives copies of them, and what tells the next image of this process of them, as many as fit into an entry of the environment (execve(2)).
+func (s *supervisor) outputsForNext() (env string, fds []int) {
+	const most = 100 << 10
+	env = outputsVar + "="
+	for _, fd := range s.logs.readEndsOfAll() {
+		if len(env) > most {
+			break
+		}
+		if kept, err := sysDup(fd); err == nil {
+			env += fmt.Sprintln(kept)
+			fds = append(fds, kept)
+		}
+	}
+	return env, fds
 }
 
 // freeze stops the owner and the reading of logs: from here on nothing changes until thaw is called. An owner that hangs is not waited for.
