@@ -213,11 +213,23 @@ func (s *soak) left() (pids []int, text string) {
 		line := string(sysCmdline(pid))
 		if _, after, ours := strings.Cut(line, s.dir); ours && strings.Contains(line, "/actor") && after != "" || ours && strings.Contains(line, "actor\x00") {
 			if st, err := readStat(pid); err == nil && !st.dead() {
-				pids, text = append(pids, pid), text+fmt.Sprintf("\n%d, parent %d: %s", pid, st.PPID, strings.ReplaceAll(line, "\x00", " "))
+				pids, text = append(pids, pid), text+fmt.Sprintf("\n%d (%v), parent %d, group %d, session %d, invocation %s of %s, %v old: %s", pid, insidePids(pid), st.PPID, st.PGID, st.Session,
+					invocationOf(pid), serviceOf(pid), st.Age().Round(time.Millisecond), strings.ReplaceAll(line, "\x00", " "))
 			}
 		}
 	}
 	return pids, text
+}
+
+// insidePids are the numbers that a process has in its pid namespaces.
+func insidePids(pid int) string {
+	text, _ := os.ReadFile(procPath(pid, "/status"))
+	for line := range strings.Lines(string(text)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			return strings.TrimSpace(numbers)
+		}
+	}
+	return ""
 }
 
 // nothingLeft waits until no process of a service is left.

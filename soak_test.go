@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,14 +85,7 @@ func newSoak(t *testing.T, container bool) *soak {
 	s.dir = shortDir(t)
 	services := s.services()
 	if container {
-		s.box = startInit(t, services, boxOptions{flags: []string{"--shutdown-timeout-ms", "20000"}})
-		s.socket = s.box.socket
-		s.cmd.Store(s.box.cmd)
-		out, err := os.Open(s.box.out.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.out = out
+		s.inBox(services, boxOptions{flags: []string{"--shutdown-timeout-ms", "20000"}})
 		background("wait", func() {
 			err := <-s.box.ended
 			s.box.ended <- err
@@ -117,6 +111,19 @@ func newSoak(t *testing.T, container bool) *soak {
 	s.runServer()
 	t.Cleanup(func() { _ = s.cmd.Load().Process.Kill() })
 	return s
+}
+
+// inBox starts PID 1 of a container with the services.
+func (s *soak) inBox(services map[string]string, o boxOptions) {
+	s.t.Helper()
+	s.box = startInit(s.t, services, o)
+	s.socket = s.box.socket
+	s.cmd.Store(s.box.cmd)
+	out, err := os.Open(s.box.out.Name()) // its own descriptor is for writing
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.out = out
 }
 
 // runServer runs a server without a keeper, and another one whenever it ends.
@@ -241,11 +248,19 @@ func (s *soak) live(long time.Duration) {
 	s.finish()
 	s.report()
 	if text, err := os.ReadFile(s.out.Name()); err == nil && s.t.Failed() {
-		path := filepath.Join(cacheDir, "soak.log")
+		path := filepath.Join(cacheDir, "soak-"+filepath.Base(s.t.Name())+".log")
 		_ = os.WriteFile(path, text, 0o600)
+		for line := range strings.Lines(string(text)) {
+			if turnLine.MatchString(line) {
+				s.t.Log(strings.TrimSpace(line))
+			}
+		}
 		s.t.Logf("all that the server said is in %s; its end:\n%s", path, text[max(0, len(text)-4000):])
 	}
 }
+
+// turnLine tells of servers that come and go, and of faults.
+var turnLine = regexp.MustCompile("error: |going over|is listening|adopted|the server ended|no upgrade|take over|takes over")
 
 func (s *soak) go_(do func()) {
 	s.busy.Add(1)

@@ -73,9 +73,7 @@ func killInBoot(t *testing.T, container, blind bool, boot int) {
 		enter = []string{"tmpfs=/proc"}
 	}
 	if container {
-		s.box = startInit(t, services, boxOptions{enter: enter})
-		s.socket, s.out = s.box.socket, s.box.out
-		s.cmd.Store(s.box.cmd)
+		s.inBox(services, boxOptions{enter: enter})
 	} else {
 		s.socket = filepath.Join(s.dir, "s.sock")
 		if err := os.Mkdir(s.servicesDir(), 0o755); err != nil {
